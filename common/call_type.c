@@ -1,0 +1,24 @@
+#include "common/call_type.h"
+
+#include "common/compiler.h"
+
+static const char *const names[CALL_TYPE_COUNT] = {
+#define CALL_TYPE(enumerator, name) [CALL_TYPE_##enumerator] = (name),
+#include "common/call_types.def"
+#undef CALL_TYPE
+};
+
+enum call_type call_type_find(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (slice_equal_string(name, names[i])) {
+            return (enum call_type)i;
+        }
+    }
+    return CALL_TYPE_COUNT;
+}
+
+const char *call_type_name(enum call_type type)
+{
+    return names[type];
+}

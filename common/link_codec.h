@@ -1,0 +1,118 @@
+/* The records that gateway and broker exchange, to bytes and back. Many records are packed into
+ * one nng message (a batch); no record spans two batches.
+ *
+ * On the wire a record is: length of the body (u32), kind (u8), body. All integers little-endian,
+ * no padding. A string is its length (u8) and its bytes; a payload is the rest of the body.
+ * Decoding is strict: a body that is shorter or longer than its kind says, a string beyond its
+ * bound or empty where it must not be, a number outside its enum, an unknown kind: PARSE_BAD.
+ * A batch is whole by construction, so a record cut short is PARSE_BAD as well. */
+#pragma once
+
+#include "common/buffer.h"
+#include "common/call_type.h"
+#include "common/outcome.h"
+#include "common/parse.h"
+
+enum {
+    LINK_VERSION = 1,
+    LINK_RECORD_HEADER_BYTES = 5,
+    /* A payload, the largest message a gateway may be configured for plus its `from`. */
+    LINK_PAYLOAD_MAX_BYTES = 17 * 1024 * 1024,
+    /* Room that any record needs at most besides its payload. */
+    LINK_RECORD_OVERHEAD_BYTES = 512,
+};
+
+enum link_record_kind {
+    /* gateway to broker */
+    LINK_HELLO = 1,        /* first on every connection: version, the gateway's instance */
+    LINK_ATTACH,           /* a session wants to be in the directory */
+    LINK_DETACH,           /* it is gone */
+    LINK_SUBMIT,           /* a message of a session */
+    LINK_DELIVERY_OUTCOME, /* what became of one deliver */
+    /* broker to gateway */
+    LINK_WELCOME,        /* first on every connection, in answer to hello */
+    LINK_ATTACHED,       /* the session can be called from now on */
+    LINK_DELIVER,        /* write this payload to that session */
+    LINK_SUBMIT_OUTCOME, /* what became of one submit */
+    LINK_EVICT,          /* close that session with this code */
+    LINK_RECORD_KIND_COUNT
+};
+
+/* hello and welcome. */
+struct link_greeting {
+    uint16_t version;
+    uint64_t instance_id; /* random at start: who restarted is somebody else */
+};
+
+/* attach. */
+struct link_attach {
+    uint64_t session_id;    /* unique within the gateway's instance, never reused */
+    uint64_t since_ms;      /* when the client asked, CLOCK_MONOTONIC of this machine: of two
+                               sessions of one device the later one is the true one */
+    struct slice user_id;   /* 1 to USER_ID_MAX_BYTES */
+    struct slice device_id; /* 0 to DEVICE_ID_MAX_BYTES */
+};
+
+/* detach and attached. */
+struct link_session {
+    uint64_t session_id;
+};
+
+struct link_submit {
+    uint64_t seq; /* rises by one with each submit of a gateway's instance */
+    uint64_t session_id;
+    enum call_type type;
+    struct slice to;      /* 1 to USER_ID_MAX_BYTES */
+    struct slice call_id; /* 0 (none) to CALL_ID_MAX_BYTES */
+    struct slice payload; /* what the target is to read, `from` and all */
+};
+
+struct link_deliver {
+    uint64_t source_instance_id; /* of the gateway that submitted it */
+    uint64_t seq;                /* that gateway's */
+    uint64_t session_id;         /* the target's */
+    struct slice payload;
+};
+
+struct link_delivery_outcome {
+    uint64_t source_instance_id;
+    uint64_t seq;
+    uint64_t session_id; /* the target's: a message may go to several devices */
+    enum outcome outcome;
+};
+
+struct link_submit_outcome {
+    uint64_t seq;
+    enum outcome outcome;
+};
+
+struct link_evict {
+    uint64_t session_id;
+    uint16_t close_code;
+};
+
+struct link_record {
+    enum link_record_kind kind;
+    union {
+        struct link_greeting greeting; /* LINK_HELLO, LINK_WELCOME */
+        struct link_attach attach;
+        struct link_session session; /* LINK_DETACH, LINK_ATTACHED */
+        struct link_submit submit;
+        struct link_deliver deliver;
+        struct link_delivery_outcome delivery_outcome;
+        struct link_submit_outcome submit_outcome;
+        struct link_evict evict;
+    };
+};
+
+/* Appends one record. Out-of-range fields are our own mistake (assert). What does not fit sets
+ * out->failed and leaves no part of the record behind. */
+void link_record_put(struct buffer *out, const struct link_record *record);
+
+/* Reads the first record of `batch` and moves `batch` behind it. Slices in `record` point into the
+ * batch. An empty batch is PARSE_NEED_MORE: nothing is left. */
+enum parse_result link_record_decode(struct slice *batch, struct link_record *record);
+
+/* How many bytes at the front of `records` (as written by link_record_put) are whole records and
+ * together at most `max_bytes`; at least one record, however large. 0 only for an empty slice. */
+size_t link_batch_cut(struct slice records, size_t max_bytes);
