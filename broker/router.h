@@ -54,6 +54,8 @@ MUST_CHECK bool router_receive(struct router *router, uint32_t slot, struct slic
 /* Answers the transfers whose time is over. Call about every 100 ms. */
 void router_tick(struct router *router, uint64_t now_ms);
 
+/* True: a record that the gateway on `slot` must have did not fit; the caller ends its link. */
+bool router_slot_is_stuck(const struct router *router, uint32_t slot);
 /* True: the gateway on `slot` has said hello and was welcomed. */
 bool router_slot_is_greeted(const struct router *router, uint32_t slot);
 struct router_stats router_stats(const struct router *router);

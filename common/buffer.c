@@ -80,6 +80,7 @@ static bool make_room(struct buffer *buf, size_t count)
 
 uint8_t *buffer_reserve(struct buffer *buf, size_t count)
 {
+    assert(count > 0);
     if (buf->failed || count > buffer_room(buf) || !make_room(buf, count)) {
         buf->failed = true;
         return NULL;
@@ -95,8 +96,11 @@ void buffer_commit(struct buffer *buf, size_t count)
 
 void buffer_put(struct buffer *buf, struct slice bytes)
 {
+    if (bytes.len == 0) {
+        return;
+    }
     uint8_t *room = buffer_reserve(buf, bytes.len);
-    if (room == NULL || bytes.len == 0) {
+    if (room == NULL) {
         return;
     }
     memcpy(room, bytes.data, bytes.len);

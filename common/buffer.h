@@ -41,7 +41,7 @@ static inline size_t buffer_room(const struct buffer *buf)
 /* The unread bytes; valid until the next put, consume or release. */
 static inline struct slice buffer_slice(const struct buffer *buf)
 {
-    return slice_of(buf->data + buf->begin, buffer_len(buf));
+    return slice_of(buf->data == NULL ? NULL : buf->data + buf->begin, buffer_len(buf));
 }
 
 /* Drops `count` bytes from the front; `count` is at most buffer_len. */
@@ -59,7 +59,7 @@ void buffer_put_u64(struct buffer *buf, uint64_t value);
 /* Appends formatted text, at most 4,096 bytes in one call (longer sets `failed`). */
 void buffer_put_format(struct buffer *buf, const char *format, ...) PRINTF_FORMAT(2, 3);
 
-/* Room for `count` bytes at the back, to be written by the caller and made part of the buffer with
- * buffer_commit. NULL: does not fit; `failed` is set. */
+/* Room for `count` bytes (more than 0) at the back, to be written by the caller and made part of
+ * the buffer with buffer_commit. NULL: does not fit; `failed` is set. */
 MUST_CHECK uint8_t *buffer_reserve(struct buffer *buf, size_t count);
 void buffer_commit(struct buffer *buf, size_t count);

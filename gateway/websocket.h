@@ -64,5 +64,8 @@ void websocket_release(struct websocket_pool *pool, struct websocket_receiver **
 void websocket_put_frame(struct buffer *out, enum websocket_opcode opcode, struct slice payload);
 /* Bytes that websocket_put_frame adds to a payload of that size. */
 size_t websocket_frame_overhead(size_t payload_bytes);
+/* Bytes of the whole frame, as written by websocket_put_frame, that `frames` begins with; its
+ * header must be there in full. */
+size_t websocket_frame_bytes(struct slice frames);
 /* Appends a close frame; `reason` at most 123 bytes of UTF-8. CLOSE_NO_STATUS: an empty one. */
 void websocket_put_close(struct buffer *out, uint16_t code, const char *reason);

@@ -1,0 +1,53 @@
+/* switchboard-broker: the flags, and nothing else. */
+#include "broker/broker.h"
+#include "common/log.h"
+#include "common/options.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum { MIB = 1024 * 1024, DAY_MS = 24 * 60 * 60 * 1000, GATEWAYS_MAX = 1024, EXIT_USAGE = 2 };
+
+#define FIELD(name) offsetof(struct broker_options, name)
+
+static const struct option_row rows[] = {
+    {"link-dir", "DIR", "Where the sockets to the gateways are made.", NULL, OPTION_STRING, 0, 0,
+     FIELD(link_dir)},
+    {"gateways", "N", "Slots for gateways, 0 to N-1.", NULL, OPTION_NUMBER, 1, GATEWAYS_MAX,
+     FIELD(gateways)},
+    {"backlog-max-bytes", "bytes", "What may wait for one gateway; beyond: overloaded.", "67108864",
+     OPTION_NUMBER, MIB, UINT64_C(65536) * MIB, FIELD(backlog_max_bytes)},
+    {"transfers-max", "count", "Deliveries under way to one gateway; beyond: overloaded.",
+     "1000000", OPTION_NUMBER, 1, 1000000000, FIELD(transfers_max)},
+    {"outcome-timeout-ms", "ms", "Time for a gateway to answer a delivery, then unconfirmed.",
+     "10000", OPTION_NUMBER, 1, DAY_MS, FIELD(outcome_timeout_ms)},
+    {"log-level", "LEVEL", "error, warn, info or debug.", "info", OPTION_STRING, 0, 0,
+     FIELD(log_level)},
+};
+
+int main(int argc, char **argv)
+{
+    struct broker_options options;
+    enum options_result result = options_parse(
+        rows, ARRAY_LENGTH(rows),
+        "switchboard-broker: owns the directory of userIds and routes between gateways.", argc,
+        argv, &options);
+    if (result != OPTIONS_RUN) {
+        return result == OPTIONS_HELP ? 0 : EXIT_USAGE;
+    }
+    enum log_level level;
+    if (!log_level_find(options.log_level, &level)) {
+        (void)fprintf(stderr, "--log-level: \"%s\" is not a level\n", options.log_level);
+        return EXIT_USAGE;
+    }
+    log_set_level(level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    struct broker *broker = broker_new(&options);
+    if (broker == NULL) {
+        return 1;
+    }
+    broker_run(broker);
+    broker_free(broker);
+    return 0;
+}

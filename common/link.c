@@ -1,0 +1,292 @@
+#include "common/link.h"
+
+#include "common/link_codec.h"
+#include "common/log.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <nng/nng.h>
+#include <nng/protocol/pair0/pair.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    BATCH_MAX_BYTES = 256 * 1024, /* a larger one costs no less a byte, and delays the first */
+    BATCHES_PER_TURN = 16,        /* so that one busy link cannot hold up a turn */
+    RECONNECT_MIN_MS = 20,
+    RECONNECT_MAX_MS = 250,
+    URL_MAX_BYTES = sizeof(((struct sockaddr_un *)NULL)->sun_path) + sizeof "ipc://",
+};
+
+/* The largest batch: a batch is cut before it grows beyond BATCH_MAX_BYTES, unless it is one
+ * record that is larger by itself. */
+static const size_t receive_max_bytes = LINK_PAYLOAD_MAX_BYTES + LINK_RECORD_OVERHEAD_BYTES;
+
+/* Nng tells of connections on threads of its own; those tell the loop through a pipe. A write this
+ * small is atomic, and each end of a connection takes at least RECONNECT_MIN_MS, so the pipe's
+ * 64 KiB are not filled by a loop that turns at all. */
+struct pipe_event {
+    uint32_t pipe_id;
+    uint32_t is_up;
+};
+
+struct link {
+    struct loop *loop;
+    const struct link_handlers *handlers;
+    void *arg;
+    nng_socket socket;
+    nng_pipe pipe;          /* the connection; id 0: none */
+    uint32_t ended_pipe_id; /* the one before: its late news is ignored */
+    int events_fds[2];
+    struct loop_watch events_watch;
+    struct loop_watch recv_watch;
+    struct loop_watch send_watch; /* asked for EPOLLIN only while a batch waits for the link */
+    struct buffer out;
+    nng_msg *next; /* a batch that was refused since one is in flight; more is appended to it */
+};
+
+static void tell_loop(struct link *link, nng_pipe pipe, uint32_t is_up)
+{
+    struct pipe_event event = {.pipe_id = (uint32_t)nng_pipe_id(pipe), .is_up = is_up};
+    ssize_t written = write(link->events_fds[1], &event, sizeof event);
+    (void)written;
+}
+
+/* On a thread of nng's. */
+static void on_pipe_added(nng_pipe pipe, nng_pipe_ev kind, void *arg)
+{
+    (void)kind;
+    tell_loop(arg, pipe, 1);
+}
+
+/* On a thread of nng's. */
+static void on_pipe_removed(nng_pipe pipe, nng_pipe_ev kind, void *arg)
+{
+    (void)kind;
+    tell_loop(arg, pipe, 0);
+}
+
+static void set_down(struct link *link)
+{
+    if (link->pipe.id == 0) {
+        return;
+    }
+    link->ended_pipe_id = link->pipe.id;
+    link->pipe.id = 0;
+    buffer_release(&link->out);
+    nng_msg_free(link->next);
+    link->next = NULL;
+    loop_watch_change(link->loop, &link->send_watch, 0);
+    link->handlers->on_down(link->arg);
+}
+
+static void set_up(struct link *link, uint32_t pipe_id)
+{
+    if (link->pipe.id == pipe_id || link->ended_pipe_id == pipe_id) {
+        return;
+    }
+    set_down(link);
+    link->pipe.id = pipe_id;
+    link->handlers->on_up(link->arg);
+}
+
+void link_end(struct link *link)
+{
+    if (link->pipe.id != 0) {
+        (void)nng_pipe_close(link->pipe);
+        set_down(link);
+    }
+}
+
+static void on_pipe_events(struct loop_watch *watch, uint32_t epoll_events)
+{
+    (void)epoll_events;
+    struct link *link = container_of(watch, struct link, events_watch);
+    struct pipe_event event;
+    while (read(watch->fd, &event, sizeof event) == (ssize_t)sizeof event) {
+        if (event.is_up != 0) {
+            set_up(link, event.pipe_id);
+        } else if (event.pipe_id == link->pipe.id) {
+            set_down(link);
+        } else {
+            link->ended_pipe_id = event.pipe_id;
+        }
+    }
+}
+
+static void on_receivable(struct loop_watch *watch, uint32_t epoll_events)
+{
+    (void)epoll_events;
+    struct link *link = container_of(watch, struct link, recv_watch);
+    for (int i = 0; i < BATCHES_PER_TURN; i++) {
+        nng_msg *msg = NULL;
+        if (nng_recvmsg(link->socket, &msg, NNG_FLAG_NONBLOCK) != 0) {
+            return;
+        }
+        /* A connection's first batch may be here before the news of the connection. */
+        set_up(link, (uint32_t)nng_pipe_id(nng_msg_get_pipe(msg)));
+        bool is_current = nng_pipe_id(nng_msg_get_pipe(msg)) == (int)link->pipe.id;
+        bool is_good = !is_current || link->handlers->on_batch(
+                                          link->arg, slice_of(nng_msg_body(msg), nng_msg_len(msg)));
+        nng_msg_free(msg);
+        if (!is_good) {
+            link_end(link);
+        }
+    }
+}
+
+/* Moves whole records from `out` behind those in `next`, up to a batch. False: no memory. */
+static bool fill_next(struct link *link)
+{
+    if (link->next == NULL && nng_msg_alloc(&link->next, 0) != 0) {
+        link->next = NULL;
+        return false;
+    }
+    size_t filled = nng_msg_len(link->next);
+    if (filled >= BATCH_MAX_BYTES || buffer_len(&link->out) == 0) {
+        return true;
+    }
+    size_t count = link_batch_cut(buffer_slice(&link->out), BATCH_MAX_BYTES - filled);
+    if (filled + count > receive_max_bytes) {
+        return true;
+    }
+    if (nng_msg_append(link->next, buffer_slice(&link->out).data, count) != 0) {
+        return filled > 0;
+    }
+    buffer_consume(&link->out, count);
+    return true;
+}
+
+void link_flush(struct link *link)
+{
+    if (link->pipe.id == 0 || (buffer_len(&link->out) == 0 && link->next == NULL)) {
+        return;
+    }
+    if (!fill_next(link)) {
+        log_write(LOG_LEVEL_ERROR, "link-no-memory", "pipe=%u", link->pipe.id);
+        link_end(link);
+        return;
+    }
+    if (nng_sendmsg(link->socket, link->next, NNG_FLAG_NONBLOCK) == 0) {
+        link->next = NULL;
+    }
+    bool waits = link->next != NULL || buffer_len(&link->out) > 0;
+    loop_watch_change(link->loop, &link->send_watch, waits ? EPOLLIN : 0);
+}
+
+static void on_sendable(struct loop_watch *watch, uint32_t epoll_events)
+{
+    (void)epoll_events;
+    link_flush(container_of(watch, struct link, send_watch));
+}
+
+struct buffer *link_out(struct link *link)
+{
+    return &link->out;
+}
+
+/* The first failing step's name, or NULL. */
+static const char *set_socket_up(struct link *link)
+{
+    if (nng_pair0_open(&link->socket) != 0) {
+        return "open";
+    }
+    /* No buffers in nng: a batch is accepted only by a live connection, and none outlives it. */
+    if (nng_socket_set_int(link->socket, NNG_OPT_SENDBUF, 0) != 0 ||
+        nng_socket_set_int(link->socket, NNG_OPT_RECVBUF, 0) != 0 ||
+        nng_socket_set_size(link->socket, NNG_OPT_RECVMAXSZ, receive_max_bytes) != 0 ||
+        nng_socket_set_ms(link->socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS) != 0 ||
+        nng_socket_set_ms(link->socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS) != 0) {
+        return "options";
+    }
+    if (nng_pipe_notify(link->socket, NNG_PIPE_EV_ADD_POST, on_pipe_added, link) != 0 ||
+        nng_pipe_notify(link->socket, NNG_PIPE_EV_REM_POST, on_pipe_removed, link) != 0) {
+        return "notify";
+    }
+    int recv_fd = -1;
+    int send_fd = -1;
+    if (nng_socket_get_int(link->socket, NNG_OPT_RECVFD, &recv_fd) != 0 ||
+        nng_socket_get_int(link->socket, NNG_OPT_SENDFD, &send_fd) != 0) {
+        return "descriptors";
+    }
+    if (!loop_watch_add(link->loop, &link->recv_watch, recv_fd, EPOLLIN) ||
+        !loop_watch_add(link->loop, &link->send_watch, send_fd, 0) ||
+        !loop_watch_add(link->loop, &link->events_watch, link->events_fds[0], EPOLLIN)) {
+        return "watch";
+    }
+    return NULL;
+}
+
+static int start(struct link *link, const struct link_config *config)
+{
+    char url[URL_MAX_BYTES];
+    struct buffer text;
+    buffer_init(&text, sizeof url);
+    buffer_put_format(&text, "ipc://%s/slot-%u.ipc", config->link_dir, config->slot);
+    buffer_put_u8(&text, 0);
+    if (text.failed) {
+        buffer_fini(&text);
+        return NNG_EADDRINVAL;
+    }
+    memcpy(url, text.data, buffer_len(&text));
+    buffer_fini(&text);
+    if (config->role == LINK_LISTENS) {
+        return nng_listen(link->socket, url, NULL, 0);
+    }
+    return nng_dial(link->socket, url, NULL, NNG_FLAG_NONBLOCK);
+}
+
+struct link *link_new(struct loop *loop, const struct link_config *config,
+                      const struct link_handlers *handlers, void *arg)
+{
+    struct link *link = calloc(1, sizeof *link);
+    if (link == NULL || pipe2(link->events_fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+        log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u step=memory", config->slot);
+        free(link);
+        return NULL;
+    }
+    link->loop = loop;
+    link->handlers = handlers;
+    link->arg = arg;
+    link->events_watch = (struct loop_watch){.on_ready = on_pipe_events, .fd = -1};
+    link->recv_watch = (struct loop_watch){.on_ready = on_receivable, .fd = -1};
+    link->send_watch = (struct loop_watch){.on_ready = on_sendable, .fd = -1};
+    buffer_init(&link->out, config->backlog_max_bytes);
+    const char *failed_step = set_socket_up(link);
+    if (failed_step == NULL) {
+        int result = start(link, config);
+        failed_step = result == 0 ? NULL : nng_strerror(result);
+    }
+    if (failed_step != NULL) {
+        log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u link_dir=%s step=\"%s\"", config->slot,
+                  config->link_dir, failed_step);
+        link_free(link);
+        return NULL;
+    }
+    return link;
+}
+
+static void unwatch(struct link *link, struct loop_watch *watch)
+{
+    if (watch->fd >= 0) {
+        loop_watch_remove(link->loop, watch);
+    }
+}
+
+void link_free(struct link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    unwatch(link, &link->recv_watch);
+    unwatch(link, &link->send_watch);
+    unwatch(link, &link->events_watch);
+    (void)nng_close(link->socket); /* waits for the callbacks that are running */
+    (void)close(link->events_fds[0]);
+    (void)close(link->events_fds[1]);
+    nng_msg_free(link->next);
+    buffer_fini(&link->out);
+    free(link);
+}

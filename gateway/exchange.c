@@ -1,0 +1,421 @@
+#include "gateway/exchange.h"
+
+#include "common/link_codec.h"
+#include "gateway/unanswered.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    /* Attaches and submits wait here, not in `out`, once it holds this much: so that what the
+     * broker must hear (detaches, outcomes) always finds room. */
+    OUT_WINDOW_BYTES = 1024 * 1024,
+};
+
+struct exchange {
+    struct exchange_config config;
+    const struct exchange_handlers *handlers;
+    void *arg;
+    struct buffer *out; /* NULL: no connection */
+    bool is_greeted;
+    bool is_stuck;
+    bool is_congested;
+    struct session_table sessions;
+    struct session *first_unannounced;
+    struct session *last_unannounced;
+    struct unanswered unanswered;
+    uint64_t next_unsent_seq; /* every message before it has been sent or answered */
+    size_t unsent_bytes;      /* records of the messages from there on */
+    struct buffer payload;    /* scratch: what the target will read */
+    struct buffer record;     /* scratch: the submit record */
+    struct receipt_pool receipts;
+};
+
+struct exchange *exchange_new(const struct exchange_config *config,
+                              const struct exchange_handlers *handlers, void *arg)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL) {
+        return NULL;
+    }
+    exchange->config = *config;
+    exchange->handlers = handlers;
+    exchange->arg = arg;
+    exchange->next_unsent_seq = 1;
+    buffer_init(&exchange->payload, LINK_PAYLOAD_MAX_BYTES);
+    buffer_init(&exchange->record, LINK_PAYLOAD_MAX_BYTES + LINK_RECORD_OVERHEAD_BYTES);
+    session_table_init(&exchange->sessions);
+    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes)) {
+        free(exchange);
+        return NULL;
+    }
+    return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (exchange == NULL) {
+        return;
+    }
+    receipt_pool_fini(&exchange->receipts);
+    session_table_fini(&exchange->sessions);
+    unanswered_fini(&exchange->unanswered);
+    buffer_fini(&exchange->payload);
+    buffer_fini(&exchange->record);
+    free(exchange);
+}
+
+bool exchange_is_greeted(const struct exchange *exchange)
+{
+    return exchange->is_greeted;
+}
+
+bool exchange_is_stuck(const struct exchange *exchange)
+{
+    return exchange->is_stuck;
+}
+
+size_t exchange_session_count(const struct exchange *exchange)
+{
+    return exchange->sessions.count;
+}
+
+size_t exchange_unanswered_count(const struct exchange *exchange)
+{
+    return (size_t)(exchange->unanswered.next_seq - exchange->unanswered.oldest_seq);
+}
+
+/* For what the broker must hear; without a connection there is nobody to tell. */
+static void put_record(struct exchange *exchange, const struct link_record *record)
+{
+    if (exchange->out == NULL) {
+        return;
+    }
+    link_record_put(exchange->out, record);
+    if (exchange->out->failed) {
+        exchange->is_stuck = true;
+    }
+}
+
+static void unannounced_push(struct exchange *exchange, struct session *session)
+{
+    session->is_announced = false;
+    session->next = NULL;
+    session->prev = exchange->last_unannounced;
+    if (session->prev != NULL) {
+        session->prev->next = session;
+    } else {
+        exchange->first_unannounced = session;
+    }
+    exchange->last_unannounced = session;
+}
+
+static void unannounced_unlink(struct exchange *exchange, struct session *session)
+{
+    if (session->prev != NULL) {
+        session->prev->next = session->next;
+    } else {
+        exchange->first_unannounced = session->next;
+    }
+    if (session->next != NULL) {
+        session->next->prev = session->prev;
+    } else {
+        exchange->last_unannounced = session->prev;
+    }
+    session->prev = NULL;
+    session->next = NULL;
+}
+
+void exchange_link_up(struct exchange *exchange, struct buffer *out)
+{
+    assert(exchange->out == NULL);
+    exchange->out = out;
+    struct link_record hello = {.kind = LINK_HELLO};
+    hello.greeting.version = LINK_VERSION;
+    hello.greeting.instance_id = exchange->config.instance_id;
+    put_record(exchange, &hello);
+}
+
+/* Removes a message and tells its sender, if that is still there. */
+static void answer(struct exchange *exchange, struct unanswered_message *message,
+                   enum outcome outcome)
+{
+    struct session *session = session_find(&exchange->sessions, message->session_id);
+    if (!message->is_sent) {
+        exchange->unsent_bytes -= message->record_len;
+    }
+    if (session != NULL) {
+        exchange->handlers->on_outcome(exchange->arg, session, outcome, unanswered_to(message),
+                                       unanswered_id(message));
+    }
+    unanswered_remove(&exchange->unanswered, message);
+}
+
+void exchange_link_down(struct exchange *exchange)
+{
+    exchange->out = NULL;
+    exchange->is_greeted = false;
+    exchange->is_stuck = false;
+    for (uint32_t i = 0; i < exchange->sessions.place_count; i++) {
+        struct session *session = exchange->sessions.places[i].session;
+        if (session != NULL && session->is_announced) {
+            unannounced_push(exchange, session);
+        }
+    }
+    uint64_t seq = 0;
+    struct unanswered_message *message = NULL;
+    while ((message = unanswered_next(&exchange->unanswered, seq)) != NULL &&
+           message->seq < exchange->next_unsent_seq) {
+        seq = message->seq + 1;
+        answer(exchange, message, OUTCOME_UNCONFIRMED);
+    }
+}
+
+void exchange_tick(struct exchange *exchange, uint64_t now_ms)
+{
+    struct unanswered_message *message = NULL;
+    while ((message = unanswered_next(&exchange->unanswered, 0)) != NULL &&
+           message->deadline_ms <= now_ms) {
+        answer(exchange, message, message->is_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
+    }
+}
+
+static bool out_has_room(const struct exchange *exchange)
+{
+    return buffer_len(exchange->out) < OUT_WINDOW_BYTES;
+}
+
+static void announce(struct exchange *exchange, struct session *session)
+{
+    unannounced_unlink(exchange, session);
+    session->is_announced = true;
+    struct link_record attach = {.kind = LINK_ATTACH};
+    attach.attach.session_id = session->id;
+    attach.attach.since_ms = session->since_ms;
+    attach.attach.user_id = session_user_id(session);
+    attach.attach.device_id = session_device_id(session);
+    put_record(exchange, &attach);
+}
+
+static void pump_submits(struct exchange *exchange)
+{
+    struct unanswered_message *message = NULL;
+    while (exchange->unsent_bytes > 0 && out_has_room(exchange) &&
+           (message = unanswered_next(&exchange->unanswered, exchange->next_unsent_seq)) != NULL) {
+        struct slice record = unanswered_record(message);
+        if (record.len > buffer_room(exchange->out)) {
+            return;
+        }
+        buffer_put(exchange->out, record);
+        if (exchange->out->failed) {
+            exchange->is_stuck = true; /* no memory */
+            return;
+        }
+        message->is_sent = true;
+        exchange->unsent_bytes -= record.len;
+        exchange->next_unsent_seq = message->seq + 1;
+    }
+}
+
+void exchange_pump(struct exchange *exchange)
+{
+    if (exchange->is_greeted) {
+        while (exchange->first_unannounced != NULL && out_has_room(exchange)) {
+            announce(exchange, exchange->first_unannounced);
+        }
+        if (exchange->first_unannounced == NULL) {
+            pump_submits(exchange);
+        }
+    }
+    /* With hysteresis, so that clients are not stopped and started at each message. */
+    size_t max = exchange->config.backlog_max_bytes;
+    size_t bound = exchange->is_congested ? max / 2 : max - max / 8;
+    exchange->is_congested = exchange->unsent_bytes > bound;
+}
+
+bool exchange_is_congested(const struct exchange *exchange)
+{
+    return exchange->is_congested;
+}
+
+struct session *exchange_attach(struct exchange *exchange, void *owner, struct slice user_id,
+                                struct slice device_id, bool wants_news, uint64_t now_ms)
+{
+    struct session *session = session_new(&exchange->sessions, user_id, device_id);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->owner = owner;
+    session->wants_news = wants_news;
+    session->since_ms = now_ms;
+    unannounced_push(exchange, session);
+    return session;
+}
+
+static void put_delivery_outcome(struct exchange *exchange, uint64_t source_instance_id,
+                                 uint64_t seq, uint64_t session_id, enum outcome outcome)
+{
+    struct link_record record = {.kind = LINK_DELIVERY_OUTCOME};
+    record.delivery_outcome.source_instance_id = source_instance_id;
+    record.delivery_outcome.seq = seq;
+    record.delivery_outcome.session_id = session_id;
+    record.delivery_outcome.outcome = outcome;
+    put_record(exchange, &record);
+}
+
+/* Answers the session's first receipt and takes it off. */
+static void settle_first(struct exchange *exchange, struct session *session, enum outcome outcome)
+{
+    struct receipt *receipt = receipt_queue_pop(&session->receipts);
+    put_delivery_outcome(exchange, receipt->source_instance_id, receipt->seq, session->id, outcome);
+    receipt_return(&exchange->receipts, receipt);
+}
+
+void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes)
+{
+    while (session->receipts.first != NULL && session->receipts.first->end_bytes <= written_bytes) {
+        settle_first(exchange, session, OUTCOME_DELIVERED);
+    }
+}
+
+void exchange_detach(struct exchange *exchange, struct session *session, uint64_t written_bytes,
+                     uint64_t begun_bytes, enum outcome rest)
+{
+    exchange_written(exchange, session, written_bytes);
+    while (session->receipts.first != NULL) {
+        bool is_begun = session->receipts.first->end_bytes <= begun_bytes;
+        settle_first(exchange, session, is_begun ? OUTCOME_UNCONFIRMED : rest);
+    }
+    if (session->is_announced) {
+        struct link_record detach = {.kind = LINK_DETACH};
+        detach.session.session_id = session->id;
+        put_record(exchange, &detach);
+    } else {
+        unannounced_unlink(exchange, session);
+    }
+    session_free(&exchange->sessions, session);
+}
+
+bool exchange_submit(struct exchange *exchange, struct session *session,
+                     const struct call_message *message, uint64_t now_ms)
+{
+    assert(session->is_attached);
+    buffer_clear(&exchange->payload);
+    call_message_put_payload(&exchange->payload, message, session_user_id(session));
+    buffer_clear(&exchange->record);
+    if (exchange->payload.failed) {
+        return false;
+    }
+    struct link_record submit = {.kind = LINK_SUBMIT};
+    submit.submit.seq = exchange->unanswered.next_seq;
+    submit.submit.session_id = session->id;
+    submit.submit.type = message->type;
+    submit.submit.to = message->to;
+    submit.submit.call_id = message->call_id;
+    submit.submit.payload = buffer_slice(&exchange->payload);
+    link_record_put(&exchange->record, &submit);
+    if (exchange->record.failed) {
+        return false;
+    }
+    struct unanswered_message *added = unanswered_add(&exchange->unanswered, message->id,
+                                                      message->to, buffer_slice(&exchange->record));
+    if (added == NULL) {
+        return false;
+    }
+    added->session_id = session->id;
+    added->deadline_ms = now_ms + exchange->config.outcome_timeout_ms;
+    exchange->unsent_bytes += added->record_len;
+    return true;
+}
+
+/* False: out of order; the link ends. */
+typedef bool (*handler_fn)(struct exchange *exchange, const struct link_record *record);
+
+static bool on_welcome(struct exchange *exchange, const struct link_record *record)
+{
+    if (exchange->is_greeted || record->greeting.version != LINK_VERSION) {
+        return false;
+    }
+    exchange->is_greeted = true;
+    return true;
+}
+
+static bool on_attached(struct exchange *exchange, const struct link_record *record)
+{
+    struct session *session = session_find(&exchange->sessions, record->session.session_id);
+    if (session != NULL && !session->is_attached) {
+        session->is_attached = true;
+        exchange->handlers->on_attached(exchange->arg, session);
+    }
+    return true;
+}
+
+static bool on_deliver(struct exchange *exchange, const struct link_record *record)
+{
+    const struct link_deliver *deliver = &record->deliver;
+    struct session *session = session_find(&exchange->sessions, deliver->session_id);
+    enum outcome outcome = OUTCOME_USER_OFFLINE;
+    if (session != NULL && session->is_attached) {
+        struct receipt *receipt = receipt_take(&exchange->receipts);
+        uint64_t end_bytes = 0;
+        outcome = OUTCOME_OVERLOADED;
+        if (receipt != NULL &&
+            exchange->handlers->on_deliver(exchange->arg, session, deliver->payload, &end_bytes)) {
+            receipt->end_bytes = end_bytes;
+            receipt->source_instance_id = deliver->source_instance_id;
+            receipt->seq = deliver->seq;
+            receipt_queue_push(&session->receipts, receipt);
+            return true;
+        }
+        if (receipt != NULL) {
+            receipt_return(&exchange->receipts, receipt);
+        }
+    }
+    put_delivery_outcome(exchange, deliver->source_instance_id, deliver->seq, deliver->session_id,
+                         outcome);
+    return true;
+}
+
+static bool on_submit_outcome(struct exchange *exchange, const struct link_record *record)
+{
+    struct unanswered_message *message =
+        unanswered_find(&exchange->unanswered, record->submit_outcome.seq);
+    if (message != NULL && !message->is_sent) {
+        return false; /* an answer to what was never asked */
+    }
+    if (message != NULL) {
+        answer(exchange, message, record->submit_outcome.outcome);
+    }
+    return true;
+}
+
+static bool on_evict(struct exchange *exchange, const struct link_record *record)
+{
+    struct session *session = session_find(&exchange->sessions, record->evict.session_id);
+    if (session != NULL) {
+        exchange->handlers->on_evict(exchange->arg, session, record->evict.close_code);
+    }
+    return true;
+}
+
+static const handler_fn on_record[LINK_RECORD_KIND_COUNT] = {
+    [LINK_WELCOME] = on_welcome, [LINK_ATTACHED] = on_attached,
+    [LINK_DELIVER] = on_deliver, [LINK_SUBMIT_OUTCOME] = on_submit_outcome,
+    [LINK_EVICT] = on_evict,
+};
+
+bool exchange_receive(struct exchange *exchange, struct slice batch)
+{
+    while (batch.len > 0) {
+        struct link_record record;
+        if (link_record_decode(&batch, &record) != PARSE_DONE) {
+            return false;
+        }
+        handler_fn handler = on_record[record.kind];
+        bool is_in_order = exchange->is_greeted || record.kind == LINK_WELCOME;
+        if (handler == NULL || !is_in_order || !handler(exchange, &record)) {
+            return false;
+        }
+    }
+    return true;
+}

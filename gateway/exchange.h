@@ -1,0 +1,80 @@
+/* What a gateway decides, without any I/O: it knows the sessions of its clients and the messages
+ * that have no outcome yet, appends records for the broker, and takes the broker's records.
+ *
+ * Promises:
+ * - each submitted message gets exactly one on_outcome while its sender's session is there;
+ * - each deliver from the broker gets exactly one delivery outcome: delivered when its last byte
+ *   went to the socket, or why not;
+ * - messages of one session go to the broker in the order in which they were submitted;
+ * - a session is reported on_attached once, when the broker can route to it.
+ * Without a broker, sessions and messages wait; see exchange_tick. */
+#pragma once
+
+#include "common/buffer.h"
+#include "gateway/call_message.h"
+#include "gateway/session.h"
+
+struct exchange;
+
+/* Handlers must not call exchange_receive; on_deliver and on_evict may detach sessions. */
+struct exchange_handlers {
+    void (*on_attached)(void *arg, struct session *session);
+    /* Puts `payload` into the session's outbound queue and gives the position in its stream behind
+     * it. False: it did not fit, and the session has been detached. */
+    bool (*on_deliver)(void *arg, struct session *session, struct slice payload,
+                       uint64_t *end_bytes);
+    /* What became of a message of that session; `to` and `id` (JSON text) are its own. */
+    void (*on_outcome)(void *arg, struct session *session, enum outcome outcome, struct slice to,
+                       struct slice id);
+    /* The broker wants that session closed; it has left the directory. */
+    void (*on_evict)(void *arg, struct session *session, uint16_t close_code);
+};
+
+struct exchange_config {
+    uint64_t instance_id;        /* random */
+    uint64_t outcome_timeout_ms; /* from submit to an outcome */
+    size_t backlog_max_bytes;    /* records that wait for the broker */
+    size_t unanswered_max_bytes; /* messages without an outcome, sent or not */
+};
+
+/* NULL: no memory. */
+struct exchange *exchange_new(const struct exchange_config *config,
+                              const struct exchange_handlers *handlers, void *arg);
+void exchange_free(struct exchange *exchange);
+
+/* A connection to a broker begins: `out` takes the records, until exchange_link_down. */
+void exchange_link_up(struct exchange *exchange, struct buffer *out);
+/* The connection is over. What the broker may have been told of and not answered is `unconfirmed`;
+ * what it was not told waits for the next one. */
+void exchange_link_down(struct exchange *exchange);
+/* A batch from the broker. False: malformed or out of order; the caller ends the link. */
+MUST_CHECK bool exchange_receive(struct exchange *exchange, struct slice batch);
+/* Moves what waits into `out`, as far as it has room. Call at the end of each turn. */
+void exchange_pump(struct exchange *exchange);
+/* Answers what has waited too long: `unavailable` if no broker took it, else `unconfirmed`. */
+void exchange_tick(struct exchange *exchange, uint64_t now_ms);
+
+/* True: a broker has greeted us. */
+bool exchange_is_greeted(const struct exchange *exchange);
+/* True: an answer that the broker must have did not fit into `out`; the caller ends the link. */
+bool exchange_is_stuck(const struct exchange *exchange);
+/* True: too much waits for the broker; the caller stops reading its clients until it is false. */
+bool exchange_is_congested(const struct exchange *exchange);
+size_t exchange_session_count(const struct exchange *exchange);
+size_t exchange_unanswered_count(const struct exchange *exchange);
+
+/* Asks for a place in the directory; on_attached follows. NULL: no memory. */
+struct session *exchange_attach(struct exchange *exchange, void *owner, struct slice user_id,
+                                struct slice device_id, bool wants_news, uint64_t now_ms);
+/* The session is gone, and freed. Payloads that were queued for it are answered: those that end
+ * within the stream's first `written_bytes` as delivered, within `begun_bytes` as unconfirmed, the
+ * others with `rest`. */
+void exchange_detach(struct exchange *exchange, struct session *session, uint64_t written_bytes,
+                     uint64_t begun_bytes, enum outcome rest);
+/* The stream's first `written_bytes` have gone to the socket. */
+void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes);
+
+/* Takes a well-formed message of an attached session. False: too much is unanswered (overloaded);
+ * there will be no on_outcome for it. */
+MUST_CHECK bool exchange_submit(struct exchange *exchange, struct session *session,
+                                const struct call_message *message, uint64_t now_ms);

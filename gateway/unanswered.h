@@ -1,0 +1,60 @@
+/* The messages that this gateway has read and that have no outcome yet, by their seq.
+ *
+ * Seqs rise by one; the messages between the oldest unanswered and the newest stand in a ring, so
+ * that finding one is an index and the order of deadlines is the order of seqs. */
+#pragma once
+
+#include "common/pool.h"
+#include "common/slice.h"
+
+/* One message. `bytes` holds its id (JSON text), its `to`, and its whole submit record. */
+struct unanswered_message {
+    uint64_t seq;
+    uint64_t session_id; /* the sender's */
+    uint64_t deadline_ms;
+    uint32_t record_len;
+    uint16_t id_len;
+    uint8_t to_len;
+    bool is_sent; /* to the broker that is there now */
+    uint8_t bytes[];
+};
+
+struct unanswered {
+    struct unanswered_message **ring; /* at seq modulo ring_cap; NULL: has been answered */
+    size_t ring_cap;                  /* a power of two */
+    uint64_t oldest_seq;              /* equals next_seq when there is none */
+    uint64_t next_seq;                /* of the next message; starts at 1 */
+    size_t bytes;                     /* memory of all messages together */
+    size_t max_bytes;
+    struct pool pool;
+};
+
+/* False: no memory. */
+MUST_CHECK bool unanswered_init(struct unanswered *all, size_t max_bytes);
+/* Frees the messages that are left. */
+void unanswered_fini(struct unanswered *all);
+
+/* A message with the seq `next_seq`, which moves on; the caller fills in the rest. NULL: max_bytes
+ * would be exceeded or there is no memory; nothing has changed. */
+struct unanswered_message *unanswered_add(struct unanswered *all, struct slice id, struct slice to,
+                                          struct slice record);
+/* NULL: unknown, or answered already. */
+struct unanswered_message *unanswered_find(const struct unanswered *all, uint64_t seq);
+/* The first one whose seq is at least `seq`; NULL: none. */
+struct unanswered_message *unanswered_next(const struct unanswered *all, uint64_t seq);
+void unanswered_remove(struct unanswered *all, struct unanswered_message *message);
+
+static inline struct slice unanswered_id(const struct unanswered_message *message)
+{
+    return slice_of(message->bytes, message->id_len);
+}
+
+static inline struct slice unanswered_to(const struct unanswered_message *message)
+{
+    return slice_of(message->bytes + message->id_len, message->to_len);
+}
+
+static inline struct slice unanswered_record(const struct unanswered_message *message)
+{
+    return slice_of(message->bytes + message->id_len + message->to_len, message->record_len);
+}
