@@ -252,6 +252,7 @@ static int wait_ms(const struct loop *loop)
 void loop_run(struct loop *loop)
 {
     struct epoll_event events[EVENTS_PER_TURN];
+    loop->stopped = false;
     while (!loop->stopped) {
         int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_ms(loop));
         assert(count >= 0 || errno == EINTR);

@@ -36,7 +36,7 @@ struct loop_retired {
 struct loop *loop_new(void (*on_turn_end)(void *arg), void *arg);
 void loop_free(struct loop *loop);
 
-/* Turns until loop_stop. */
+/* Turns until the end of the turn in which loop_stop is called; may be run again after that. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

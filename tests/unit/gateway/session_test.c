@@ -1,0 +1,98 @@
+/* Sessions: ids find exactly the session they were given to, for ever. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "gateway/session.h"
+
+#include <stdlib.h>
+
+enum { MANY = 1000 };
+
+static struct session *make(struct session_table *table, const char *user_id, const char *device_id)
+{
+    struct session *session =
+        session_new(table, slice_from_string(user_id), slice_from_string(device_id));
+    assert_non_null(session);
+    return session;
+}
+
+static void a_session_keeps_its_names(void **state)
+{
+    (void)state;
+    struct session_table table;
+    session_table_init(&table);
+    struct session *session = make(&table, "alice", "phone");
+    struct session *nameless = make(&table, "bob", "");
+    assert_true(slice_equal_string(session_user_id(session), "alice"));
+    assert_true(slice_equal_string(session_device_id(session), "phone"));
+    assert_int_equal(session_device_id(nameless).len, 0);
+    assert_int_equal(table.count, 2);
+    session_table_fini(&table);
+}
+
+static void an_id_is_never_given_again(void **state)
+{
+    (void)state;
+    struct session_table table;
+    session_table_init(&table);
+    static uint64_t ids[MANY];
+    for (int i = 0; i < MANY; i++) {
+        struct session *session = make(&table, "alice", "");
+        ids[i] = session->id;
+        for (int k = 0; k < i; k++) {
+            assert_int_not_equal(ids[k], ids[i]);
+            assert_null(session_find(&table, ids[k]));
+        }
+        assert_ptr_equal(session_find(&table, ids[i]), session);
+        session_free(&table, session);
+    }
+    assert_int_equal(table.place_count, 1);
+    session_table_fini(&table);
+}
+
+static void many_sessions_are_found_each_by_its_id(void **state)
+{
+    (void)state;
+    struct session_table table;
+    session_table_init(&table);
+    static struct session *sessions[MANY];
+    for (int i = 0; i < MANY; i++) {
+        sessions[i] = make(&table, "alice", "");
+    }
+    for (int i = 0; i < MANY; i += 2) {
+        session_free(&table, sessions[i]);
+    }
+    for (int i = 1; i < MANY; i += 2) {
+        assert_ptr_equal(session_find(&table, sessions[i]->id), sessions[i]);
+    }
+    assert_int_equal(table.count, MANY / 2);
+    session_table_fini(&table);
+}
+
+static void an_unknown_id_finds_nothing(void **state)
+{
+    (void)state;
+    struct session_table table;
+    session_table_init(&table);
+    struct session *session = make(&table, "alice", "");
+    assert_null(session_find(&table, 0));
+    assert_null(session_find(&table, UINT64_MAX));
+    assert_null(session_find(&table, session->id + 1));
+    assert_null(session_find(&table, session->id + (UINT64_C(1) << 32)));
+    session_table_fini(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_session_keeps_its_names),
+        cmocka_unit_test(an_id_is_never_given_again),
+        cmocka_unit_test(many_sessions_are_found_each_by_its_id),
+        cmocka_unit_test(an_unknown_id_finds_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
