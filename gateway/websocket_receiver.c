@@ -122,18 +122,13 @@ static enum websocket_status begin_frame(struct websocket_receiver *receiver)
     return status;
 }
 
-/* Codes that may stand in a close frame (RFC 6455, 7.4, and the registry it sets up). */
+/* Codes that a client may put into a close frame: those that RFC 6455, 7.4.1 defines, without 1004
+ * to 1006, which never stand in one; and the two ranges for libraries and applications. 1012 to
+ * 1015 came later and are for servers and for what was not sent. */
 static bool close_code_is_valid(uint16_t code)
 {
-    switch (code) {
-    case 1004: /* reserved */
-    case 1005: /* these three only ever stand for what was not sent */
-    case 1006:
-    case 1015:
-        return false;
-    default:
-        return (code >= 1000 && code <= 1014) || (code >= 3000 && code <= 4999);
-    }
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1011) ||
+           (code >= 3000 && code <= 4999);
 }
 
 static enum websocket_status on_close(struct websocket_receiver *receiver, struct slice payload)
