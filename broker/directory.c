@@ -50,9 +50,11 @@ static void link_remove(struct session_link *link)
 
 bool directory_init(struct directory *directory, uint32_t slot_count, const uint8_t hash_key[16])
 {
-    *directory = (struct directory){0};
-    directory->slots = calloc(slot_count, sizeof *directory->slots);
-    if (directory->slots == NULL || !map_init(&directory->users, hash_key, user_key)) {
+    *directory = (struct directory){.slots = calloc(slot_count, sizeof *directory->slots)};
+    if (directory->slots == NULL) {
+        return false;
+    }
+    if (!map_init(&directory->users, hash_key, user_key)) {
         directory_fini(directory);
         return false;
     }

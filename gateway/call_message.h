@@ -1,9 +1,11 @@
 /* One call message: JSON to fields, and to what the target will read (PROTOCOL.md).
  *
- * cJSON says whether the text is JSON and decodes the strings; a scan of our own says where the
- * top-level members stand in the text (so that all other bytes can be carried as they are), and
- * refuses what cJSON lets through: trailing bytes, control characters, numbers that are none,
- * white space that is none. */
+ * json_scan says whether the text is JSON and where its top-level members stand, so that all other
+ * bytes can be carried as they are. cJSON decodes those of our strings that have escapes, and
+ * nothing else: it cuts strings at \u0000, refuses numbers of more than 63 digits and would need a
+ * node for each value that is only carried through.
+ *
+ * json_arena_init comes first; one thread. */
 #pragma once
 
 #include "common/buffer.h"
@@ -16,14 +18,15 @@ struct call_message {
     struct slice to;      /* decoded; 1 to USER_ID_MAX_BYTES. Empty if unknown */
     struct slice id;      /* the JSON text of `id` as sent (a string or an integer); empty: none */
     struct slice call_id; /* decoded; empty: none */
-    /* For call_message_put_payload: the text, and where its own `from` members stand. */
+    /* For call_message_put_payload: the text, and where its own `from` member stands. */
     struct slice text;
     struct slice from_member; /* with the comma that goes with it; empty: none */
 };
 
 /* Parses `text` (valid UTF-8). OUTCOME_DELIVERED stands for "well-formed" here; else the outcome is
  * BAD_JSON, BAD_MESSAGE or UNKNOWN_TYPE, and `to` and `id` are set if they could be read all the
- * same, so that the error can name them; *complaint is a sentence that says what is wrong (static).
+ * same, so that the error can name them; *complaint is a sentence that says what is wrong (static),
+ * NULL with OUTCOME_DELIVERED.
  * Slices point into `text` or into memory that the next call_message_parse reuses. */
 enum outcome call_message_parse(struct slice text, struct call_message *message,
                                 const char **complaint);
@@ -32,6 +35,7 @@ enum outcome call_message_parse(struct slice text, struct call_message *message,
 size_t call_message_payload_max_bytes(size_t text_bytes);
 
 /* Appends what the target reads: the same bytes with "from":`from` behind the opening brace; a
- * `from` that the sender wrote is taken out. */
+ * `from` that the sender wrote is taken out. Only for a message that was well-formed; `from` is a
+ * userId. */
 void call_message_put_payload(struct buffer *out, const struct call_message *message,
                               struct slice from);

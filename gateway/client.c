@@ -72,18 +72,33 @@ void client_close(struct client *client, uint16_t code, const char *reason)
     connection_account(&client->conn, len_before);
 }
 
+/* False: it does not fit; nothing was queued. */
+static bool put_frame(struct client *client, enum websocket_opcode opcode, struct slice payload)
+{
+    struct buffer *out = connection_outbound(&client->conn);
+    if (out == NULL) {
+        return false;
+    }
+    size_t len_before = buffer_len(out);
+    websocket_put_frame(out, opcode, payload);
+    if (out->failed) {
+        buffer_truncate(out, len_before);
+        return false;
+    }
+    connection_account(&client->conn, len_before);
+    return true;
+}
+
 bool client_send(struct client *client, enum websocket_opcode opcode, struct slice payload)
 {
     assert(client->state == CLIENT_OPEN);
-    struct buffer *out = connection_outbound(&client->conn);
-    if (out != NULL) {
-        size_t len_before = buffer_len(out);
-        websocket_put_frame(out, opcode, payload);
-        if (!out->failed) {
-            connection_account(&client->conn, len_before);
-            return true;
-        }
-        buffer_truncate(out, len_before);
+    if (put_frame(client, opcode, payload)) {
+        return true;
+    }
+    /* The turn may have brought more than the queue holds: that alone is not a slow reader. */
+    connection_flush(&client->conn);
+    if (client->state == CLIENT_OPEN && put_frame(client, opcode, payload)) {
+        return true;
     }
     client_close(client, CLOSE_TOO_SLOW, "too slow a reader");
     return false;
@@ -173,10 +188,14 @@ static void on_bytes(struct connection *conn, struct slice bytes)
 {
     struct client *client = client_of(conn);
     client->heard_ms = client_now_ms(client);
-    client->is_pinged = false;
     if (client->state == CLIENT_HEAD) {
         client_opening_on_bytes(client, bytes);
     } else if (client->state == CLIENT_OPEN) {
+        if (client->is_pinged) {
+            client->is_pinged = false;
+            client_wake_at(client,
+                           client->heard_ms + client_set_of(client)->config.ping_interval_ms);
+        }
         client_on_frames(client, bytes);
     }
     /* In any later state what the peer still sends is read and dropped, so that our last word is

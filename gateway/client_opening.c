@@ -48,6 +48,7 @@ void client_respond_refusal(struct client *client, const struct http_refusal *re
 {
     struct buffer *out = connection_outbound(&client->conn);
     if (out == NULL) {
+        client_move_to(client, CLIENT_RESPONDED); /* so that on_end is not called once more */
         connection_abort(&client->conn);
         return;
     }

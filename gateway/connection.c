@@ -110,13 +110,14 @@ static void on_retired(struct loop_retired *retired)
     conn->set->handlers->free_fn(conn);
 }
 
-static void unlink_from(struct connection **list, struct connection *conn, bool is_paused_list)
+static void unlink_paused(struct connection *conn)
 {
-    struct connection **at = list;
+    struct connection **at = &conn->set->paused;
     while (*at != conn) {
-        at = is_paused_list ? &(*at)->next_paused : &(*at)->next_unflushed;
+        at = &(*at)->next_paused;
     }
-    *at = is_paused_list ? conn->next_paused : conn->next_unflushed;
+    *at = conn->next_paused;
+    conn->is_paused = false;
 }
 
 void connection_abort(struct connection *conn)
@@ -130,8 +131,7 @@ void connection_abort(struct connection *conn)
     (void)close(fd);
     loop_timer_cancel(set->loop, &conn->timer);
     if (conn->is_paused) {
-        unlink_from(&set->paused, conn, true);
-        conn->is_paused = false;
+        unlink_paused(conn);
     }
     set->count--;
     set->handlers->on_gone(conn);
@@ -309,6 +309,12 @@ void connection_drop_queued(struct connection *conn, size_t keep_bytes)
     if (pending > 0) {
         buffer_truncate(&conn->outbound->queue, keep_bytes);
         conn->queued_bytes -= pending - keep_bytes;
+    }
+    if (conn->outbound != NULL && !connection_has_pending(conn)) {
+        /* Nothing is left to wait for: without this the loop would turn for nothing. */
+        conn->write_is_blocked = false;
+        outbound_return(conn);
+        update_watch(conn);
     }
 }
 

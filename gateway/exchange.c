@@ -43,7 +43,8 @@ struct exchange *exchange_new(const struct exchange_config *config,
     exchange->arg = arg;
     exchange->next_unsent_seq = 1;
     buffer_init(&exchange->payload, LINK_PAYLOAD_MAX_BYTES);
-    buffer_init(&exchange->record, LINK_PAYLOAD_MAX_BYTES + LINK_RECORD_OVERHEAD_BYTES);
+    /* What no backlog can hold must be refused, or it would stand in the way of all behind it. */
+    buffer_init(&exchange->record, config->backlog_max_bytes);
     session_table_init(&exchange->sessions);
     if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes)) {
         free(exchange);
@@ -182,7 +183,8 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
 
 static bool out_has_room(const struct exchange *exchange)
 {
-    return buffer_len(exchange->out) < OUT_WINDOW_BYTES;
+    size_t half = exchange->out->max_bytes / 2;
+    return buffer_len(exchange->out) < (half < OUT_WINDOW_BYTES ? half : OUT_WINDOW_BYTES);
 }
 
 static void announce(struct exchange *exchange, struct session *session)
@@ -299,7 +301,9 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
 bool exchange_submit(struct exchange *exchange, struct session *session,
                      const struct call_message *message, uint64_t now_ms)
 {
-    assert(session->is_attached);
+    if (!session->is_attached) {
+        return false; /* evicted before it was attached; what it sent early is read all the same */
+    }
     buffer_clear(&exchange->payload);
     call_message_put_payload(&exchange->payload, message, session_user_id(session));
     buffer_clear(&exchange->record);
@@ -378,11 +382,11 @@ static bool on_deliver(struct exchange *exchange, const struct link_record *reco
 
 static bool on_submit_outcome(struct exchange *exchange, const struct link_record *record)
 {
-    struct unanswered_message *message =
-        unanswered_find(&exchange->unanswered, record->submit_outcome.seq);
-    if (message != NULL && !message->is_sent) {
+    if (record->submit_outcome.seq >= exchange->next_unsent_seq) {
         return false; /* an answer to what was never asked */
     }
+    struct unanswered_message *message =
+        unanswered_find(&exchange->unanswered, record->submit_outcome.seq);
     if (message != NULL) {
         answer(exchange, message, record->submit_outcome.outcome);
     }

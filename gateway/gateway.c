@@ -152,8 +152,14 @@ static const struct exchange_handlers exchange_handlers = {
 
 /* ---- from the clients ---- */
 
-static void put_health(struct gateway *gateway, struct buffer *out)
+static void respond_health(struct gateway *gateway, const struct http_request *request,
+                           struct buffer *out)
 {
+    struct http_refusal refusal;
+    if (!http_request_check(request, true, &refusal)) {
+        http_response_put_refusal(out, &refusal);
+        return;
+    }
     bool is_well = gateway->phase == GATEWAY_SERVING && exchange_is_greeted(gateway->exchange);
     buffer_clear(&gateway->notice);
     buffer_put_format(&gateway->notice,
@@ -164,19 +170,17 @@ static void put_health(struct gateway *gateway, struct buffer *out)
                       exchange_session_count(gateway->exchange));
     http_response_put_head(out, is_well ? 200 : 503, "application/json",
                            buffer_len(&gateway->notice), "Cache-Control: no-store\r\n");
+    if (!slice_equal_string(request->method, "HEAD")) {
+        buffer_put(out, buffer_slice(&gateway->notice));
+    }
 }
 
 static void on_fetch(void *arg, const struct http_request *request, struct buffer *out,
                      struct slice *body)
 {
     struct gateway *gateway = arg;
-    bool is_get = slice_equal_string(request->method, "GET");
-    bool is_head = slice_equal_string(request->method, "HEAD");
-    if (slice_equal_string(request->path, "/healthz") && (is_get || is_head)) {
-        put_health(gateway, out);
-        if (is_get) {
-            buffer_put(out, buffer_slice(&gateway->notice));
-        }
+    if (slice_equal_string(request->path, "/healthz")) {
+        respond_health(gateway, request, out);
     } else {
         static_files_respond(gateway->static_files, request, out, body);
     }

@@ -13,7 +13,10 @@ const char *http_status_phrase(uint16_t status);
  */
 void http_response_put_refusal(struct buffer *out, const struct http_refusal *refusal);
 
+/* The same without the body: the answer to a HEAD. */
+void http_response_put_refusal_head(struct buffer *out, const struct http_refusal *refusal);
+
 /* The head of a response whose body of `body_bytes` follows. `extra_headers` are whole lines with
- * CRLF, or "". content_type may be NULL for a response without a body (304). */
+ * CRLF, or "". content_type NULL: a response without a body (304), and without its length. */
 void http_response_put_head(struct buffer *out, uint16_t status, const char *content_type,
                             size_t body_bytes, const char *extra_headers);
