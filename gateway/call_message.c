@@ -295,8 +295,9 @@ static const char from_key[] = "\"from\":";
 
 size_t call_message_payload_max_bytes(size_t text_bytes)
 {
+    static const size_t escaped_byte_max_bytes = ESCAPED_BYTE_MAX_BYTES;
     static const size_t quotes_and_comma_bytes = 3;
-    return text_bytes + strlen(from_key) + USER_ID_MAX_BYTES * ESCAPED_BYTE_MAX_BYTES +
+    return text_bytes + strlen(from_key) + USER_ID_MAX_BYTES * escaped_byte_max_bytes +
            quotes_and_comma_bytes;
 }
 

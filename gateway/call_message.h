@@ -2,8 +2,8 @@
  *
  * json_scan says whether the text is JSON and where its top-level members stand, so that all other
  * bytes can be carried as they are. cJSON decodes those of our strings that have escapes, and
- * nothing else: it cuts strings at \u0000, refuses numbers of more than 63 digits and would need a
- * node for each value that is only carried through.
+ * nothing else: a tree of the whole text would cost memory for each value that is only carried
+ * through, many times the text at worst, and could not tell "to\u0000" from "to".
  *
  * json_arena_init comes first; one thread. */
 #pragma once

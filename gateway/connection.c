@@ -164,8 +164,8 @@ static void write_once(struct connection *conn)
     struct outbound *outbound = conn->outbound;
     struct slice queued = buffer_slice(&outbound->queue);
     struct iovec parts[2] = {
-        {.iov_base = (void *)(uintptr_t)queued.data, .iov_len = queued.len},
-        {.iov_base = (void *)(uintptr_t)outbound->body.data, .iov_len = outbound->body.len},
+        {.iov_base = (void *)queued.data, .iov_len = queued.len},
+        {.iov_base = (void *)outbound->body.data, .iov_len = outbound->body.len},
     };
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = outbound->body.len > 0 ? 2 : 1};
     ssize_t result = sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);

@@ -99,6 +99,6 @@ void server_message_put_welcome(struct buffer *out, struct slice user_id, struct
     buffer_put_string(out, "{\"type\":\"welcome\"");
     put_text(out, ",\"userId\":", user_id);
     put_text(out, ",\"deviceId\":", device_id);
-    buffer_put_format(out, ",\"sessionId\":\"%016" PRIx64 "%016" PRIx64 "\"}", gateway_instance_id,
+    buffer_put_format(out, ",\"sessionId\":\"%016" PRIx64 "-%" PRIx64 "\"}", gateway_instance_id,
                       session_id);
 }

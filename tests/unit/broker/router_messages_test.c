@@ -289,7 +289,7 @@ static void test_full_out_buffer_is_overloaded(void **state)
     struct world world;
     world_init(&world);
     world_attach(&world, 1, 7, "bob", "");
-    uint8_t payload[3000] = {'{'};
+    uint8_t payload[4000] = {'{'};
     struct slice big = slice_of(payload, sizeof payload);
     assert_true(world_send_submit(&world, 0, 1, "bob", big));
     assert_true(world_send_submit(&world, 0, 2, "bob", big));

@@ -217,9 +217,9 @@ static void test_same_input_same_output(void **state)
     struct world worlds[2];
     for (int w = 0; w < 2; w++) {
         world_init(&worlds[w]);
-        for (uint64_t id = 1; id <= 20; id++) {
+        for (uint32_t id = 1; id <= 20; id++) {
             char device[8];
-            (void)snprintf(device, sizeof device, "d%d", (int)(id % 5));
+            (void)snprintf(device, sizeof device, "d%u", id % 5);
             assert_true(world_send_attach(&worlds[w], id % WORLD_SLOTS, id, id, "bob", device));
         }
         world_submit(&worlds[w], 0, 1, "bob", "x");

@@ -1,0 +1,93 @@
+/* Once it is warm, the broker allocates nothing for a message. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/router.h"
+#include "common/link_codec.h"
+#include "tests/unit/allocation_count.h"
+
+enum { WARM_UP = 1000, ROUNDS = 10000, PAYLOAD_BYTES = 300 };
+
+static struct buffer outs[2];
+
+/* Hands one record to the router, as the gateway on `slot`. */
+static void feed(struct router *router, uint32_t slot, const struct link_record *record,
+                 struct buffer *batch)
+{
+    buffer_clear(batch);
+    link_record_put(batch, record);
+    assert_true(router_receive(router, slot, buffer_slice(batch), 0));
+}
+
+static void greet_and_attach(struct router *router, uint32_t slot, const char *user_id,
+                             struct buffer *batch)
+{
+    buffer_init(&outs[slot], 1024 * 1024);
+    router_link_up(router, slot, &outs[slot]);
+    struct link_record hello = {.kind = LINK_HELLO};
+    hello.greeting.version = LINK_VERSION;
+    hello.greeting.instance_id = slot + 1;
+    feed(router, slot, &hello, batch);
+    struct link_record attach = {.kind = LINK_ATTACH};
+    attach.attach.session_id = 1;
+    attach.attach.user_id = slice_from_string(user_id);
+    feed(router, slot, &attach, batch);
+}
+
+static void one_message(struct router *router, uint64_t seq, struct buffer *batch)
+{
+    static const uint8_t payload[PAYLOAD_BYTES];
+    struct link_record submit = {.kind = LINK_SUBMIT};
+    submit.submit.seq = seq;
+    submit.submit.session_id = 1;
+    submit.submit.to = slice_from_string("bob");
+    submit.submit.payload = slice_of(payload, sizeof payload);
+    feed(router, 0, &submit, batch);
+    struct link_record outcome = {.kind = LINK_DELIVERY_OUTCOME};
+    outcome.delivery_outcome.source_instance_id = 1;
+    outcome.delivery_outcome.seq = seq;
+    outcome.delivery_outcome.session_id = 1;
+    outcome.delivery_outcome.outcome = OUTCOME_DELIVERED;
+    feed(router, 1, &outcome, batch);
+    assert_true(buffer_len(&outs[0]) > 0 && buffer_len(&outs[1]) > PAYLOAD_BYTES);
+    buffer_clear(&outs[0]);
+    buffer_clear(&outs[1]);
+}
+
+static void a_message_costs_no_allocation(void **state)
+{
+    (void)state;
+    struct router_config config = {
+        .slot_count = 2, .instance_id = 7, .transfers_max = 1000, .transfer_timeout_ms = 1000};
+    struct router *router = router_new(&config);
+    assert_non_null(router);
+    struct buffer batch;
+    buffer_init(&batch, 64 * 1024);
+    greet_and_attach(router, 0, "alice", &batch);
+    greet_and_attach(router, 1, "bob", &batch);
+    uint64_t seq = 1;
+    while (seq <= WARM_UP) {
+        one_message(router, seq++, &batch);
+    }
+    size_t count_before = allocation_count;
+    assert_true(count_before > 0);
+    while (seq <= WARM_UP + ROUNDS) {
+        one_message(router, seq++, &batch);
+    }
+    assert_int_equal(allocation_count - count_before, 0);
+    assert_int_equal(router_stats(router).delivers, WARM_UP + ROUNDS);
+    router_free(router);
+    buffer_fini(&batch);
+    buffer_fini(&outs[0]);
+    buffer_fini(&outs[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_message_costs_no_allocation)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

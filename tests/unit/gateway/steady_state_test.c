@@ -1,0 +1,195 @@
+/* Once it is warm, a gateway allocates nothing for a message: from the frame to the submit record,
+ * from the deliver record to the frame, and for the outcomes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/link_codec.h"
+#include "gateway/exchange.h"
+#include "gateway/json_arena.h"
+#include "gateway/websocket.h"
+#include "tests/unit/allocation_count.h"
+
+enum { WARM_UP = 1000, ROUNDS = 10000, FRAME_HEAD_BYTES = 8, SENT_MAX_BYTES = 64 * 1024 };
+
+/* Long enough for an extended length, with an escape for cJSON to decode. */
+static const char message_text[] =
+    "{\"type\":\"call-candidate\",\"to\":\"b\\u006fb\",\"id\":17,\"callId\":\"c-1\",\"candidate\":"
+    "\"candidate:842163049 1 udp 1677729535 192.0.2.1 46154 typ srflx raddr 0.0.0.0\"}";
+
+struct gateway {
+    struct exchange *exchange;
+    struct session *session;
+    struct buffer out;  /* to the broker */
+    struct buffer sent; /* to the client */
+    size_t outcome_count;
+};
+
+static void on_attached(void *arg, struct session *session)
+{
+    (void)arg;
+    (void)session;
+}
+
+static bool on_deliver(void *arg, struct session *session, struct slice payload,
+                       uint64_t *end_bytes)
+{
+    (void)session;
+    struct gateway *gateway = arg;
+    websocket_put_frame(&gateway->sent, WEBSOCKET_TEXT, payload);
+    *end_bytes = buffer_len(&gateway->sent);
+    return !gateway->sent.failed;
+}
+
+static void on_outcome(void *arg, struct session *session, enum outcome outcome, struct slice to,
+                       struct slice id)
+{
+    (void)session;
+    struct gateway *gateway = arg;
+    assert_int_equal(outcome, OUTCOME_DELIVERED);
+    assert_true(slice_equal_string(to, "bob") && slice_equal_string(id, "17"));
+    gateway->outcome_count++;
+}
+
+static void on_evict(void *arg, struct session *session, uint16_t close_code)
+{
+    (void)arg;
+    (void)session;
+    (void)close_code;
+    fail();
+}
+
+static const struct exchange_handlers exchange_handlers = {
+    .on_attached = on_attached,
+    .on_deliver = on_deliver,
+    .on_outcome = on_outcome,
+    .on_evict = on_evict,
+};
+
+static bool on_message(void *owner, enum websocket_opcode opcode, struct slice payload)
+{
+    struct gateway *gateway = owner;
+    assert_int_equal(opcode, WEBSOCKET_TEXT);
+    struct call_message message;
+    const char *complaint = NULL;
+    assert_int_equal(call_message_parse(payload, &message, &complaint), OUTCOME_DELIVERED);
+    assert_true(exchange_submit(gateway->exchange, gateway->session, &message, 0));
+    return true;
+}
+
+static bool on_control(void *owner, struct slice payload)
+{
+    (void)owner;
+    (void)payload;
+    return true;
+}
+
+static const struct websocket_handlers websocket_handlers = {
+    .on_message = on_message,
+    .on_ping = on_control,
+    .on_pong = on_control,
+};
+
+static void feed(struct gateway *gateway, const struct link_record *record, struct buffer *batch)
+{
+    buffer_clear(batch);
+    link_record_put(batch, record);
+    assert_true(exchange_receive(gateway->exchange, buffer_slice(batch)));
+}
+
+/* A masked text frame whose masking key is zero (RFC 6455, 5.3). */
+static size_t make_frame(uint8_t *frame)
+{
+    size_t len = sizeof message_text - 1;
+    assert_true(len > 125 && len < 65536);
+    const uint8_t head[FRAME_HEAD_BYTES] = {0x81, 0xfe, (uint8_t)(len >> 8), (uint8_t)len};
+    memcpy(frame, head, sizeof head);
+    memcpy(frame + sizeof head, message_text, len);
+    return sizeof head + len;
+}
+
+static void one_message(struct gateway *gateway, struct websocket_pool *pool, uint64_t seq,
+                        struct buffer *batch)
+{
+    static uint8_t frame[sizeof message_text + FRAME_HEAD_BYTES];
+    size_t len = make_frame(frame);
+    struct websocket_receiver *receiver = NULL;
+    uint16_t code = 0;
+    assert_int_equal(websocket_receive(pool, &receiver, slice_of(frame, len), gateway, &code),
+                     WEBSOCKET_OPEN);
+    exchange_pump(gateway->exchange);
+    struct slice records = buffer_slice(&gateway->out);
+    struct link_record submit;
+    assert_int_equal(link_record_decode(&records, &submit), PARSE_DONE);
+    assert_int_equal(submit.submit.seq, seq);
+    struct link_record deliver = {.kind = LINK_DELIVER};
+    deliver.deliver.session_id = gateway->session->id;
+    deliver.deliver.payload = submit.submit.payload;
+    feed(gateway, &deliver, batch);
+    exchange_written(gateway->exchange, gateway->session, buffer_len(&gateway->sent));
+    struct link_record outcome = {.kind = LINK_SUBMIT_OUTCOME};
+    outcome.submit_outcome.seq = seq;
+    feed(gateway, &outcome, batch);
+    buffer_clear(&gateway->out);
+    buffer_clear(&gateway->sent);
+}
+
+static void set_up(struct gateway *gateway, struct buffer *batch)
+{
+    struct exchange_config config = {.instance_id = 1,
+                                     .outcome_timeout_ms = 1000,
+                                     .backlog_max_bytes = 1024 * 1024,
+                                     .unanswered_max_bytes = 1024 * 1024};
+    assert_true(json_arena_init());
+    buffer_init(batch, SENT_MAX_BYTES);
+    buffer_init(&gateway->out, SENT_MAX_BYTES);
+    buffer_init(&gateway->sent, SENT_MAX_BYTES);
+    gateway->exchange = exchange_new(&config, &exchange_handlers, gateway);
+    exchange_link_up(gateway->exchange, &gateway->out);
+    struct link_record welcome = {.kind = LINK_WELCOME};
+    welcome.greeting.version = LINK_VERSION;
+    feed(gateway, &welcome, batch);
+    gateway->session = exchange_attach(gateway->exchange, gateway, slice_from_string("alice"),
+                                       slice_from_string(""), true, 0);
+    exchange_pump(gateway->exchange);
+    struct link_record attached = {.kind = LINK_ATTACHED};
+    attached.session.session_id = gateway->session->id;
+    feed(gateway, &attached, batch);
+    buffer_clear(&gateway->out);
+}
+
+static void a_message_costs_no_allocation(void **state)
+{
+    (void)state;
+    struct gateway gateway = {0};
+    struct buffer batch;
+    set_up(&gateway, &batch);
+    struct websocket_config config = {.message_max_bytes = SENT_MAX_BYTES};
+    struct websocket_pool *pool = websocket_pool_new(&config, &websocket_handlers);
+    uint64_t seq = 1;
+    while (seq <= WARM_UP) {
+        one_message(&gateway, pool, seq++, &batch);
+    }
+    size_t count_before = allocation_count;
+    assert_true(count_before > 0);
+    while (seq <= WARM_UP + ROUNDS) {
+        one_message(&gateway, pool, seq++, &batch);
+    }
+    assert_int_equal(allocation_count - count_before, 0);
+    assert_int_equal(gateway.outcome_count, WARM_UP + ROUNDS);
+    websocket_pool_free(pool);
+    exchange_free(gateway.exchange);
+    json_arena_fini();
+    buffer_fini(&batch);
+    buffer_fini(&gateway.out);
+    buffer_fini(&gateway.sent);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_message_costs_no_allocation)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
