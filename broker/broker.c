@@ -41,7 +41,7 @@ static void on_link_down(void *arg)
 {
     struct slot *slot = arg;
     struct broker *broker = slot->broker;
-    router_link_down(broker->router, slot->number, loop_now_ms(broker->loop));
+    router_link_down(broker->router, slot->number);
     log_write(LOG_LEVEL_WARN, "link-down", "slot=%u sessions_left=%zu", slot->number,
               router_stats(broker->router).sessions);
 }
@@ -85,7 +85,7 @@ static void on_tick(struct loop_timer *timer)
 }
 
 /* All that the turn produced leaves here, a batch a link. Ending a link produces answers for
- * others, whose links may have been flushed already: hence the second round. */
+ * others, which is why the stuck ones are ended first. */
 static void on_turn_end(void *arg)
 {
     struct broker *broker = arg;
@@ -140,6 +140,7 @@ static bool set_up(struct broker *broker)
     const struct broker_options *options = broker->options;
     struct router_config config = {
         .slot_count = (uint32_t)options->gateways,
+        .devices_max = options->devices_max,
         .transfers_max = options->transfers_max,
         .transfer_timeout_ms = options->outcome_timeout_ms,
     };

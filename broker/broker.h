@@ -9,6 +9,7 @@ struct broker_options {
     const char *link_dir;
     const char *log_level;
     uint64_t gateways;
+    uint64_t devices_max;
     uint64_t backlog_max_bytes;
     uint64_t transfers_max;
     uint64_t outcome_timeout_ms;

@@ -7,7 +7,16 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { MIB = 1024 * 1024, DAY_MS = 24 * 60 * 60 * 1000, GATEWAYS_MAX = 1024, EXIT_USAGE = 2 };
+/* The upper bounds of flags. */
+enum {
+    GATEWAYS_MAX = 1024,
+    DEVICES_LIMIT_MAX = 10000,
+    TRANSFERS_LIMIT_MAX = 1000000000,
+    STORE_LIMIT_MIN_BYTES = 1024 * 1024,
+    STORE_LIMIT_MAX_BYTES = 1024 * 1024 * 1024,
+    DAY_MS = 24 * 60 * 60 * 1000,
+    EXIT_USAGE = 2,
+};
 
 #define FIELD(name) offsetof(struct broker_options, name)
 
@@ -16,10 +25,12 @@ static const struct option_row rows[] = {
      FIELD(link_dir)},
     {"gateways", "N", "Slots for gateways, 0 to N-1.", NULL, OPTION_NUMBER, 1, GATEWAYS_MAX,
      FIELD(gateways)},
+    {"devices-max", "count", "Connections a user; a further one replaces the oldest.", "32",
+     OPTION_NUMBER, 1, DEVICES_LIMIT_MAX, FIELD(devices_max)},
     {"backlog-max-bytes", "bytes", "What may wait for one gateway; beyond: overloaded.", "67108864",
-     OPTION_NUMBER, MIB, UINT64_C(65536) * MIB, FIELD(backlog_max_bytes)},
+     OPTION_NUMBER, STORE_LIMIT_MIN_BYTES, STORE_LIMIT_MAX_BYTES, FIELD(backlog_max_bytes)},
     {"transfers-max", "count", "Deliveries under way to one gateway; beyond: overloaded.",
-     "1000000", OPTION_NUMBER, 1, 1000000000, FIELD(transfers_max)},
+     "1000000", OPTION_NUMBER, 1, TRANSFERS_LIMIT_MAX, FIELD(transfers_max)},
     {"outcome-timeout-ms", "ms", "Time for a gateway to answer a delivery, then unconfirmed.",
      "10000", OPTION_NUMBER, 1, DAY_MS, FIELD(outcome_timeout_ms)},
     {"log-level", "LEVEL", "error, warn, info or debug.", "info", OPTION_STRING, 0, 0,

@@ -121,9 +121,8 @@ void router_link_up(struct router *router, uint32_t slot, struct buffer *out)
     router->slots[slot] = (struct slot){.out = out};
 }
 
-void router_link_down(struct router *router, uint32_t slot, uint64_t now_ms)
+void router_link_down(struct router *router, uint32_t slot)
 {
-    (void)now_ms;
     assert(slot < router->config.slot_count && router->slots[slot].out != NULL);
     router->slots[slot] = (struct slot){0};
     struct session *session = NULL;
@@ -171,6 +170,25 @@ static bool is_same_device(const struct session *session, const struct link_atta
            slice_equal(directory_device_id(session), attach->device_id);
 }
 
+/* A user's sessions are few: bounded here, where each device more makes every message to the user
+ * dearer. The one that has been there longest leaves. */
+static void evict_beyond_max(struct router *router, const struct session *newcomer)
+{
+    struct session *oldest = NULL;
+    uint64_t count = 0;
+    struct session *session = directory_first_of_user(newcomer->user);
+    for (; session != NULL; session = directory_next_of_user(session)) {
+        count++;
+        if (oldest == NULL || session->since_ms <= oldest->since_ms) {
+            oldest = session; /* on a tie the one that attached first: it comes last */
+        }
+    }
+    if (count > router->config.devices_max) {
+        put_evict(router, oldest->slot, oldest->id, CLOSE_REPLACED);
+        directory_remove(&router->directory, oldest);
+    }
+}
+
 static bool on_attach(struct router *router, const struct arrival *arrival)
 {
     const struct link_attach *attach = &arrival->record->attach;
@@ -189,7 +207,8 @@ static bool on_attach(struct router *router, const struct arrival *arrival)
         put_evict(router, arrival->slot, attach->session_id, CLOSE_REPLACED);
         return true;
     }
-    if (directory_add(&router->directory, arrival->slot, attach) == NULL) {
+    const struct session *newcomer = directory_add(&router->directory, arrival->slot, attach);
+    if (newcomer == NULL) {
         put_evict(router, arrival->slot, attach->session_id, CLOSE_GOING_AWAY);
         return true;
     }
@@ -198,6 +217,7 @@ static bool on_attach(struct router *router, const struct arrival *arrival)
         directory_remove(&router->directory, rival);
     }
     put_attached(router, arrival->slot, attach->session_id);
+    evict_beyond_max(router, newcomer);
     return true;
 }
 

@@ -20,6 +20,7 @@ struct router;
 struct router_config {
     uint32_t slot_count;
     uint64_t instance_id;
+    uint64_t devices_max;         /* sessions a user; a further one evicts the oldest with 4501 */
     size_t transfers_max;         /* deliveries under way per gateway; beyond: overloaded */
     uint64_t transfer_timeout_ms; /* a transfer is answered `unconfirmed` after this */
     uint8_t hash_key[16];
@@ -44,7 +45,7 @@ void router_link_up(struct router *router, uint32_t slot, struct buffer *out);
 
 /* The connection is over: forgets the gateway's sessions at once, answers `unconfirmed` to the
  * senders of what was under way to it. */
-void router_link_down(struct router *router, uint32_t slot, uint64_t now_ms);
+void router_link_down(struct router *router, uint32_t slot);
 
 /* A batch from the gateway on `slot`. False: a record was malformed or out of order; what stood
  * before it took effect; the caller ends the link. */

@@ -66,7 +66,7 @@ static const char *find_in_environment(const struct option_row *row)
     int len = snprintf(name, sizeof name, "SWITCHBOARD_%s", row->name);
     assert(len > 0 && (size_t)len < sizeof name);
     for (char *c = name; *c != '\0'; c++) {
-        *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        *c = (char)(*c == '-' ? '_' : toupper((unsigned char)*c));
     }
     return getenv(name);
 }

@@ -75,6 +75,8 @@ static const struct rule {
                      .is_empty = "`callId` is empty"},
 };
 
+static const char from_key[] = "\"from\":";
+
 /* One message while its members are looked at. */
 struct reading {
     struct json_member members[OUR_MEMBER_COUNT]; /* the first of each; `value` empty: none */
@@ -160,21 +162,6 @@ static bool find_members(struct reading *reading, struct slice text)
     return step == JSON_STEP_END || complain(reading, scan.complaint);
 }
 
-/* The control characters of Unicode: C0, DEL, C1. */
-static bool has_control(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = text.data[i];
-        if (byte < 0x20 || byte == 0x7f) {
-            return true;
-        }
-        if (byte == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* True: the member is there once. */
 static bool is_single(struct reading *reading, enum our_member ours)
 {
@@ -212,7 +199,7 @@ static bool read_string(struct reading *reading, enum our_member ours, struct sl
     if (decoded.len == 0 && rule->is_empty != NULL) {
         return complain(reading, rule->is_empty);
     }
-    if (rule->has_control != NULL && has_control(decoded)) {
+    if (rule->has_control != NULL && identity_has_control(decoded)) {
         return complain(reading, rule->has_control);
     }
     *value = decoded;
@@ -290,8 +277,6 @@ enum outcome call_message_parse(struct slice text, struct call_message *message,
     }
     return OUTCOME_DELIVERED;
 }
-
-static const char from_key[] = "\"from\":";
 
 size_t call_message_payload_max_bytes(size_t text_bytes)
 {

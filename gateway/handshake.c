@@ -199,18 +199,6 @@ static bool offers_subprotocol(const struct http_request *request)
     return false;
 }
 
-/* C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 0xc2 and a byte below 0xa0). `text` is UTF-8. */
-static bool has_control(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c < ' ' || c == 0x7f || (c == 0xc2 && text.data[i + 1] < 0xa0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* NULL: the name is good, and in `out`. */
 static const char *read_identity(struct slice query, const struct identity_rule *rule, uint8_t *out,
                                  uint8_t *out_len)
@@ -234,7 +222,7 @@ static const char *read_identity(struct slice query, const struct identity_rule 
     if (!utf8_valid(slice_of(out, len))) {
         return rule->not_utf8;
     }
-    if (has_control(slice_of(out, len))) {
+    if (identity_has_control(slice_of(out, len))) {
         return rule->has_control;
     }
     *out_len = (uint8_t)len;

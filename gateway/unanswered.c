@@ -45,7 +45,7 @@ void unanswered_fini(struct unanswered *all)
 /* Doubles the ring, or brings it back to its first size when it is empty. False: no memory. */
 static bool resize_ring(struct unanswered *all, size_t cap)
 {
-    struct unanswered_message **ring = calloc(cap, sizeof *ring);
+    struct unanswered_message **ring = calloc(cap, sizeof(struct unanswered_message *));
     if (ring == NULL) {
         return false;
     }

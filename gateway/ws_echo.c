@@ -13,9 +13,11 @@
 enum {
     EXIT_USAGE = 2,
     HEAD_MAX_BYTES = 8192,
-    MINUTE_MS = 60000,
+    HEAD_TIMEOUT_MS = 60000,
+    PING_INTERVAL_MS = 60000,
+    IDLE_TIMEOUT_MS = 120000,
     CLOSE_TIMEOUT_MS = 5000,
-    MIB = 1024 * 1024,
+    MESSAGE_LIMIT_MAX_BYTES = 64 * 1024 * 1024,
     QUEUED_MESSAGES = 4, /* of the largest size, in a client's outbound queue */
 };
 
@@ -35,7 +37,7 @@ static const struct option_row rows[] = {
     {"listen", "HOST:PORT", "Where clients connect; port 0 picks a free one.", "127.0.0.1:9001",
      OPTION_STRING, 0, 0, offsetof(struct echo_options, listen)},
     {"message-max-bytes", "bytes", "A message; a longer one closes with 1009.", "33554432",
-     OPTION_NUMBER, 1, 64 * MIB, offsetof(struct echo_options, message_max_bytes)},
+     OPTION_NUMBER, 1, MESSAGE_LIMIT_MAX_BYTES, offsetof(struct echo_options, message_max_bytes)},
 };
 
 static void on_fetch(void *arg, const struct http_request *request, struct buffer *out,
@@ -119,9 +121,9 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     struct client_config config = {
         .head_max_bytes = HEAD_MAX_BYTES,
-        .head_timeout_ms = MINUTE_MS,
-        .ping_interval_ms = MINUTE_MS,
-        .idle_timeout_ms = 2 * MINUTE_MS,
+        .head_timeout_ms = HEAD_TIMEOUT_MS,
+        .ping_interval_ms = PING_INTERVAL_MS,
+        .idle_timeout_ms = IDLE_TIMEOUT_MS,
         .close_timeout_ms = CLOSE_TIMEOUT_MS,
         .queue_max_bytes = QUEUED_MESSAGES * options.message_max_bytes,
         .rate_max_per_s = 0,

@@ -233,6 +233,32 @@ static void test_same_input_same_output(void **state)
     world_fini(&worlds[1]);
 }
 
+static void test_beyond_devices_max_the_oldest_leaves(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    char device[16];
+    for (uint64_t i = 0; i < WORLD_DEVICES_MAX; i++) {
+        (void)snprintf(device, sizeof device, "device-%u", (unsigned)i);
+        assert_true(world_send_attach(&world, 1, 10 + i, 1000 - i, "bob", device));
+        world_expect_attached(&world, 1, 10 + i);
+    }
+    world_expect_nothing(&world);
+    /* The oldest by since_ms, on whichever slot, and not the one that attached first. */
+    assert_true(world_send_attach(&world, 2, 5, 2000, "bob", "one too many"));
+    world_expect_attached(&world, 2, 5);
+    world_expect_evict(&world, 1, 10 + WORLD_DEVICES_MAX - 1);
+    world_expect_nothing(&world);
+    assert_counts(&world, 1, WORLD_DEVICES_MAX);
+    /* A newcomer that is the oldest itself, as after a broker's restart. */
+    assert_true(world_send_attach(&world, 2, 6, 1, "bob", "an old one"));
+    world_expect_attached(&world, 2, 6);
+    world_expect_evict(&world, 2, 6);
+    assert_counts(&world, 1, WORLD_DEVICES_MAX);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_older_newcomer_is_evicted_itself),
         cmocka_unit_test(test_on_a_tie_the_later_attach_stays),
         cmocka_unit_test(test_devices_live_side_by_side),
+        cmocka_unit_test(test_beyond_devices_max_the_oldest_leaves),
         cmocka_unit_test(test_late_detach_hits_nobody_else),
         cmocka_unit_test(test_link_down_takes_its_sessions),
         cmocka_unit_test(test_same_input_same_output),

@@ -13,6 +13,7 @@
 
 enum {
     WORLD_SLOTS = 3,
+    WORLD_DEVICES_MAX = 16,
     WORLD_TRANSFERS_MAX = 4,
     WORLD_TIMEOUT_MS = 1000,
     WORLD_OUT_MAX_BYTES = 8192,
@@ -81,7 +82,7 @@ static inline void world_connect(struct world *world, uint32_t slot, uint64_t in
 
 static inline void world_disconnect(struct world *world, uint32_t slot)
 {
-    router_link_down(world->router, slot, world->now_ms);
+    router_link_down(world->router, slot);
     buffer_clear(&world->outs[slot]);
 }
 
@@ -90,6 +91,7 @@ static inline void world_init(struct world *world)
     struct router_config config = {
         .slot_count = WORLD_SLOTS,
         .instance_id = WORLD_BROKER_INSTANCE,
+        .devices_max = WORLD_DEVICES_MAX,
         .transfers_max = WORLD_TRANSFERS_MAX,
         .transfer_timeout_ms = WORLD_TIMEOUT_MS,
         .hash_key = {1, 2, 3},

@@ -61,8 +61,11 @@ static void one_message(struct router *router, uint64_t seq, struct buffer *batc
 static void a_message_costs_no_allocation(void **state)
 {
     (void)state;
-    struct router_config config = {
-        .slot_count = 2, .instance_id = 7, .transfers_max = 1000, .transfer_timeout_ms = 1000};
+    struct router_config config = {.slot_count = 2,
+                                   .instance_id = 7,
+                                   .devices_max = 4,
+                                   .transfers_max = 1000,
+                                   .transfer_timeout_ms = 1000};
     struct router *router = router_new(&config);
     assert_non_null(router);
     struct buffer batch;

@@ -33,6 +33,8 @@ struct client_fixture {
     struct slice body;     /* of each fetch */
     const char *greeting;
     size_t message_count;
+    uint64_t end_written_bytes; /* positions when a client ended */
+    uint64_t end_begun_bytes;
     bool accepts_later;
     bool echoes;
     void (*on_written)(struct client_fixture *fixture, struct client *client);
@@ -99,6 +101,8 @@ static inline void app_on_end(struct client *client, uint16_t code)
 {
     struct client_fixture *fixture = client_fixture_of(client);
     buffer_put_format(&fixture->log, "end %u;", code);
+    fixture->end_written_bytes = client_written_bytes(client);
+    fixture->end_begun_bytes = client_begun_bytes(client);
     if (fixture->client == client) {
         fixture->client = NULL;
     }

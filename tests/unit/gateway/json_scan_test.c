@@ -154,15 +154,15 @@ static void nul_in_values(void **state)
 /* `depth` levels in all, objects and arrays in turn. */
 static bool is_depth_taken(size_t depth, bool is_closed)
 {
-    static const char opening[] = "{\"a\":";
-    size_t text_bytes = depth * sizeof opening + depth + 1;
-    char *text = malloc(text_bytes);
+    static const struct slice opening[] = {{(const uint8_t *)"{\"a\":", 5},
+                                           {(const uint8_t *)"[", 1}};
+    size_t text_bytes = depth * (opening[0].len + 1) + 1;
+    uint8_t *text = malloc(text_bytes);
     assert_non_null(text);
     size_t len = 0;
     for (size_t i = 0; i < depth; i++) {
-        const char *piece = i % 2 == 0 ? opening : "[";
-        memcpy(text + len, piece, strlen(piece));
-        len += strlen(piece);
+        memcpy(text + len, opening[i % 2].data, opening[i % 2].len);
+        len += opening[i % 2].len;
     }
     text[len++] = '1';
     for (size_t i = depth; is_closed && i > 0; i--) {
