@@ -2,14 +2,13 @@
 
 #include "broker/directory.h"
 #include "broker/transfers.h"
+#include "common/close_code.h"
 #include "common/link_codec.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 enum {
-    CLOSE_GOING_AWAY = 1001, /* come back */
-    CLOSE_REPLACED = 4501,
     /* The part of an outbound buffer, one in so many, that payloads leave to what must get through:
      * outcomes, evictions, attached. */
     RESERVE_DIVISOR = 8,

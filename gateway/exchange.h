@@ -16,7 +16,8 @@
 
 struct exchange;
 
-/* Handlers must not call exchange_receive; on_deliver and on_evict may detach sessions. */
+/* Handlers must not call exchange_receive; all but on_attached may detach sessions, on_attached
+ * that one. */
 struct exchange_handlers {
     void (*on_attached)(void *arg, struct session *session);
     /* Puts `payload` into the session's outbound queue and gives the position in its stream behind
@@ -74,7 +75,7 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
 /* The stream's first `written_bytes` have gone to the socket. */
 void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes);
 
-/* Takes a well-formed message of an attached session. False: too much is unanswered (overloaded);
- * there will be no on_outcome for it. */
+/* Takes a well-formed message. False: too much is unanswered, or the session was evicted before it
+ * was attached (overloaded); there will be no on_outcome for it. */
 MUST_CHECK bool exchange_submit(struct exchange *exchange, struct session *session,
                                 const struct call_message *message, uint64_t now_ms);

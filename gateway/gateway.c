@@ -140,7 +140,8 @@ static void on_evict(void *arg, struct session *session, uint16_t close_code)
         /* Replaced before it was let in: only an open WebSocket can be told why. */
         client_accept(client, slice_of(NULL, 0));
     }
-    client_close(client, close_code, "replaced by a newer connection");
+    client_close(client, close_code,
+                 close_code == CLOSE_REPLACED ? "replaced by a newer connection" : "try again");
 }
 
 static const struct exchange_handlers exchange_handlers = {
@@ -427,6 +428,9 @@ void gateway_free(struct gateway *gateway)
     }
     if (gateway->listener != NULL) {
         listener_close(gateway->listener);
+    }
+    if (gateway->exchange != NULL) {
+        exchange_link_down(gateway->exchange); /* it must not write to a link that is gone */
     }
     link_free(gateway->link);
     if (gateway->has_clients) {

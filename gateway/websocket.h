@@ -7,7 +7,7 @@
 #pragma once
 
 #include "common/buffer.h"
-#include "gateway/close_code.h"
+#include "common/close_code.h"
 
 enum websocket_opcode {
     WEBSOCKET_CONTINUATION = 0x0,

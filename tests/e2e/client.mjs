@@ -76,11 +76,11 @@ export class Client {
 
     #onMessage(text) {
         const message = { text, data: JSON.parse(text) };
-        const waiter = this.waiters.find((each) => each.wants(message.data));
-        if (waiter === undefined) {
+        const index = this.waiters.findIndex((each) => each.wants(message.data));
+        if (index < 0) {
             this.inbox.push(message);
         } else {
-            waiter.take(message);
+            this.waiters.splice(index, 1)[0].take(message);
         }
     }
 
@@ -105,7 +105,7 @@ export class Client {
             this.waiters.push(waiter);
         });
         return taken.finally(() => {
-            this.waiters.splice(this.waiters.indexOf(waiter), 1);
+            this.waiters = this.waiters.filter((each) => each !== waiter);
             clearTimeout(timer);
         });
     }

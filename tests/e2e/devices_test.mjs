@@ -84,18 +84,17 @@ describe('devices', () => {
     test('many at once for one device: one is left', { timeout }, async () => {
         const connecting = Array.from({ length: 40 }, (_, i) => connectBob(i % 2, 'phone'));
         const clients = await Promise.all(connecting);
-        let left = clients.length;
+        const codes = [];
         await new Promise((resolve) => {
-            clients.forEach((client) =>
-                client.ended.then(({ code }) => {
-                    assert.equal(code, REPLACED);
-                    left -= 1;
-                    if (left === 1) {
-                        resolve();
-                    }
-                }),
-            );
+            clients.forEach(async (client) => {
+                const { code } = await client.ended;
+                codes.push(code);
+                if (codes.length === clients.length - 1) {
+                    resolve();
+                }
+            });
         });
+        assert.deepEqual(codes, Array(clients.length - 1).fill(REPLACED));
         const survivor = clients.find((client) => client.socket.readyState === 1);
         const alice = await set.connect(0, 'alice');
         alice.send({ type: 'call-start', to: 'bob' });

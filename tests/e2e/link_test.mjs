@@ -190,6 +190,7 @@ const badForGateway = {
     'an attached with a byte too many': record(KIND.ATTACHED, u64(1), [0]),
     'a deliver without its end': record(KIND.DELIVER, u64(1), u64(1)),
     'an outcome out of range': record(KIND.SUBMIT_OUTCOME, u64(1), [8]),
+    'the outcome of what was never submitted': record(KIND.SUBMIT_OUTCOME, u64(99999), [0]),
     'an evict without its code': record(KIND.EVICT, u64(1)),
     'a good record before a bad one': Buffer.concat([
         record(KIND.ATTACHED, u64(12345)),
@@ -277,7 +278,6 @@ describe('a gateway and a hostile broker', () => {
             Buffer.concat([
                 record(KIND.ATTACHED, u64(12345)),
                 record(KIND.EVICT, u64(12345), u16(4501)),
-                record(KIND.SUBMIT_OUTCOME, u64(99999), [0]),
                 record(KIND.DELIVER, u64(1), u64(2), u64(12345), '{}'),
             ]),
         );

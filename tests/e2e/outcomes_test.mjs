@@ -192,8 +192,9 @@ describe('without a broker', () => {
         await alice.fence();
         set.broker.signal('SIGSTOP');
         alice.send({ type: 'call-start', to: 'alice2', id: 'm1' });
-        const error = await alice.nextOf('error');
-        assert.deepEqual([error.code, error.id], ['unconfirmed', 'm1']);
+        /* The fence's own outcome may be caught by the frost as well. */
+        const error = await alice.next(({ id }) => id === 'm1');
+        assert.equal(error.code, 'unconfirmed');
         set.broker.signal('SIGCONT');
         await alice.fence();
     });

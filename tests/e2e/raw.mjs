@@ -118,12 +118,13 @@ function parseHead(bytes) {
         return null;
     }
     const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n');
-    const headers = Object.fromEntries(
-        lines.map((line) => {
-            const colon = line.indexOf(':');
-            return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-        }),
-    );
+    const headers = {};
+    for (const line of lines) {
+        const colon = line.indexOf(':');
+        const name = line.slice(0, colon).toLowerCase();
+        const value = line.slice(colon + 1).trim();
+        headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+    }
     return { value: { status: Number(first.split(' ')[1]), headers }, end: end + 4 };
 }
 

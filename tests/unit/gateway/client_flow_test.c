@@ -34,7 +34,7 @@ static void a_reader_that_stops_is_closed_behind_the_frame_that_was_begun(void *
     far_end_read(far, false);
     enum { LEN = 10007 };
     uint8_t bytes[LEN];
-    uint64_t ends[FRAMES_MAX]; /* the position behind each frame */
+    uint64_t ends[FRAMES_MAX] = {0}; /* the position behind each frame */
     uint32_t count = 0;
     while (client_send(fixture->client, WEBSOCKET_BINARY, numbered(bytes, LEN, count))) {
         ends[count++] = client_queued_bytes(fixture->client);

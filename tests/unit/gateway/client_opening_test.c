@@ -37,26 +37,34 @@ static void who_stops_in_the_head_gets_408(void **state)
     expect_response(fixture, "408");
 }
 
+/* A head of `head_bytes`, less its end if it is not to be whole, and `rest_bytes` behind it. */
+static void send_head(struct far_end *far, size_t head_bytes, bool is_whole, size_t rest_bytes)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, FAR_MAX_BYTES);
+    buffer_put_string(&bytes, "GET /f HTTP/1.1\r\nHost: x\r\nX-Filler: ");
+    while (buffer_len(&bytes) < head_bytes - (is_whole ? 4 : 0)) {
+        buffer_put_string(&bytes, "a");
+    }
+    buffer_put_string(&bytes, is_whole ? "\r\n\r\n" : "");
+    while (buffer_len(&bytes) < head_bytes + rest_bytes) {
+        buffer_put_string(&bytes, "b");
+    }
+    far_end_send(far, buffer_slice(&bytes));
+    buffer_fini(&bytes);
+}
+
 static void a_head_that_is_too_large_gets_431(void **state)
 {
     struct client_fixture *fixture = *state;
-    char head[HEAD_MAX_BYTES + 1];
-    memset(head, 'a', sizeof head);
-    static const char start[] = "GET / HTTP/1.1\r\nHost: x\r\nX-Filler: ";
-    memcpy(head, start, sizeof start - 1);
-    far_end_send(connect_far(fixture, 0), slice_of(head, sizeof head));
+    send_head(connect_far(fixture, 0), HEAD_MAX_BYTES + 1, false, 0);
     expect_response(fixture, "431");
 }
 
 static void a_whole_head_that_is_too_large_gets_431(void **state)
 {
     struct client_fixture *fixture = *state;
-    char head[HEAD_MAX_BYTES + 1];
-    memset(head, 'a', sizeof head);
-    static const char start[] = "GET / HTTP/1.1\r\nHost: x\r\nX-Filler: ";
-    memcpy(head, start, sizeof start - 1);
-    memcpy(head + sizeof head - 4, "\r\n\r\n", 4);
-    far_end_send(connect_far(fixture, 0), slice_of(head, sizeof head));
+    send_head(connect_far(fixture, 0), HEAD_MAX_BYTES + 1, true, 0);
     expect_response(fixture, "431");
     expect_log(fixture, "");
 }
@@ -64,12 +72,7 @@ static void a_whole_head_that_is_too_large_gets_431(void **state)
 static void a_head_at_the_bound_is_taken_with_more_behind_it(void **state)
 {
     struct client_fixture *fixture = *state;
-    char bytes[HEAD_MAX_BYTES + 100];
-    memset(bytes, 'a', sizeof bytes);
-    static const char start[] = "GET /f HTTP/1.1\r\nHost: x\r\nX-Filler: ";
-    memcpy(bytes, start, sizeof start - 1);
-    memcpy(bytes + HEAD_MAX_BYTES - 4, "\r\n\r\n", 4);
-    far_end_send(connect_far(fixture, 0), slice_of(bytes, sizeof bytes));
+    send_head(connect_far(fixture, 0), HEAD_MAX_BYTES, true, 100);
     expect_response(fixture, "200");
     expect_log(fixture, "fetch /f;");
 }
@@ -91,7 +94,8 @@ static void a_handshake_byte_by_byte_is_taken(void **state)
     expect_status(far, "101");
     struct slice head = slice_of(buffer_slice(&far->received).data, response_head_bytes(far));
     static const char accept[] = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
-    assert_non_null(memmem(head.data, head.len, accept, sizeof accept - 1));
+    assert_true(head.data != NULL &&
+                memmem(head.data, head.len, accept, sizeof accept - 1) != NULL);
     buffer_consume(&far->received, head.len);
     run_until(&fixture->base, first_far_has_frame);
     expect_frame(far, FIN_TEXT, slice_from_string("hi"));
@@ -190,6 +194,26 @@ static void an_accepted_client_may_be_closed_before_its_101_has_left(void **stat
     assert_int_equal(take_close(far), CLOSE_REPLACED);
     run_until(&fixture->base, nobody_is_left);
     expect_log(fixture, "");
+}
+
+/* As if the socket took nothing: the close frame may not cut into the 101. */
+static void a_101_that_waits_is_not_dropped_by_a_close(void **state)
+{
+    struct client_fixture *fixture = *state;
+    fixture->accepts_later = true;
+    fixture->greeting = "this goes";
+    struct far_end *far = connect_far(fixture, 0);
+    far_sends_text(far, handshake_text);
+    run_until(&fixture->base, client_waits);
+    struct client *client = fixture->client;
+    app_accept(fixture, client);
+    client->conn.write_is_blocked = true;
+    client_close(client, CLOSE_GOING_AWAY, "");
+    client->conn.write_is_blocked = false;
+    run_until(&fixture->base, first_far_has_ended);
+    expect_status(far, "101");
+    buffer_consume(&far->received, response_head_bytes(far));
+    assert_int_equal(take_close(far), CLOSE_GOING_AWAY);
 }
 
 static void the_application_may_refuse(void **state)
@@ -327,6 +351,7 @@ int main(void)
         OPENING_TEST(frames_behind_the_handshake_are_read_after_the_greeting),
         OPENING_TEST(nothing_is_read_or_said_until_the_application_answers),
         OPENING_TEST(an_accepted_client_may_be_closed_before_its_101_has_left),
+        OPENING_TEST(a_101_that_waits_is_not_dropped_by_a_close),
         OPENING_TEST(the_application_may_refuse),
         OPENING_TEST(an_application_that_does_not_answer_costs_503),
         OPENING_TEST(who_leaves_while_waiting_has_ended),

@@ -38,13 +38,14 @@ static void silence_is_pinged_and_then_closed(void **state)
 {
     struct client_fixture *fixture = *state;
     fixture->set.config.ping_interval_ms = SHORT_MS;
-    fixture->set.config.idle_timeout_ms = 3 * SHORT_MS;
+    fixture->set.config.idle_timeout_ms = 3 * (uint64_t)SHORT_MS;
     struct far_end *far = open_far(fixture, 0);
     uint64_t began_ms = loop_now_ms(fixture->base.loop);
     run_until(&fixture->base, first_far_has_frame);
     expect_frame(far, FIN_PING, slice_of(NULL, 0));
     expect_close(fixture, CLOSE_IDLE);
-    assert_true(loop_now_ms(fixture->base.loop) + LOOP_TIMER_TICK_MS >= began_ms + 3 * SHORT_MS);
+    assert_true(loop_now_ms(fixture->base.loop) + LOOP_TIMER_TICK_MS >=
+                began_ms + 3 * (uint64_t)SHORT_MS);
     expect_log(fixture, "end 4002;");
 }
 
@@ -73,7 +74,7 @@ static void who_is_not_read_is_not_idle(void **state)
 {
     struct client_fixture *fixture = *state;
     fixture->set.config.ping_interval_ms = SHORT_MS;
-    fixture->set.config.idle_timeout_ms = 2 * SHORT_MS;
+    fixture->set.config.idle_timeout_ms = 2 * (uint64_t)SHORT_MS;
     struct far_end *far = open_far(fixture, 0);
     connection_set_pause_reading(&fixture->set.connections, true);
     run_until(&fixture->base, long_silence_is_over);
@@ -160,15 +161,15 @@ static void a_mistake_is_closed_with_its_code(void **state)
 {
     static const uint8_t too_long[MESSAGE_MAX_BYTES + 1];
     const struct {
-        uint8_t first_byte;
         struct slice payload;
         uint16_t code;
+        uint8_t first_byte;
     } mistakes[] = {
-        {0x83, slice_of("x", 1), CLOSE_PROTOCOL_ERROR},
-        {FIN_CLOSE, slice_of("\x03", 1), CLOSE_PROTOCOL_ERROR},
-        {FIN_BINARY, slice_of("x", 1), CLOSE_UNSUPPORTED_DATA},
-        {FIN_TEXT, slice_of("\xff", 1), CLOSE_INVALID_PAYLOAD},
-        {FIN_TEXT, slice_of(too_long, sizeof too_long), CLOSE_MESSAGE_TOO_BIG},
+        {slice_of("x", 1), CLOSE_PROTOCOL_ERROR, 0x83},
+        {slice_of("\x03", 1), CLOSE_PROTOCOL_ERROR, FIN_CLOSE},
+        {slice_of("x", 1), CLOSE_UNSUPPORTED_DATA, FIN_BINARY},
+        {slice_of("\xff", 1), CLOSE_INVALID_PAYLOAD, FIN_TEXT},
+        {slice_of(too_long, sizeof too_long), CLOSE_MESSAGE_TOO_BIG, FIN_TEXT},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(mistakes); i++) {
         assert_int_equal(client_set_up(state), 0);

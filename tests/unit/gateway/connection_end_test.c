@@ -19,7 +19,7 @@ static void a_held_connection_is_not_read_until_it_is_let_go(void **state)
     assert_int_equal(buffer_len(&peer->received), 0);
     connection_hold_reading(peer->conn, false);
     run_until(&fixture->base, first_has_bytes);
-    assert_true(slice_equal_string(buffer_slice(&peer->received), "hello"));
+    assert_true(buffer_holds_text(&peer->received, "hello"));
 }
 
 static bool both_have_bytes(struct loop_fixture *base)
@@ -49,8 +49,8 @@ static void a_pause_stops_all_reading_and_no_writing(void **state)
     assert_int_equal(buffer_len(&peer->received) + buffer_len(&other->received), 0);
     connection_set_pause_reading(&fixture->set, false);
     run_until(&fixture->base, both_have_bytes);
-    assert_true(slice_equal_string(buffer_slice(&peer->received), "one"));
-    assert_true(slice_equal_string(buffer_slice(&other->received), "two"));
+    assert_true(buffer_holds_text(&peer->received, "one"));
+    assert_true(buffer_holds_text(&other->received, "two"));
 }
 
 static void a_paused_connection_may_end(void **state)
@@ -93,7 +93,7 @@ static void the_peers_end_is_told(void **state)
     far_end_send(&peer->far, slice_from_string("bye"));
     far_end_close(&peer->far);
     run_until(&fixture->base, first_is_gone);
-    assert_true(slice_equal_string(buffer_slice(&peer->received), "bye"));
+    assert_true(buffer_holds_text(&peer->received, "bye"));
     assert_int_equal(peer->end_count, 1);
     assert_int_equal(peer->gone_count, 1);
 }
@@ -133,7 +133,7 @@ static void after_the_last_byte_the_peer_sees_the_end_and_may_still_send(void **
     far_end_send(&peer->far, slice_from_string("still here"));
     run_until(&fixture->base, first_has_bytes);
     run_until(&fixture->base, first_far_has_ended);
-    assert_true(slice_equal_string(buffer_slice(&peer->far.received), "last"));
+    assert_true(buffer_holds_text(&peer->far.received, "last"));
     run_until(&fixture->base, first_is_gone); /* the far end closes when it has seen the end */
 }
 

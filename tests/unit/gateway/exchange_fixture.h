@@ -247,7 +247,7 @@ static inline void broker_puts_evict(struct exchange_fixture *fixture, uint64_t 
 /* Feeds a copy that goes away at once, so that reading beyond or after it is noticed. */
 static inline bool receive_bytes(struct exchange_fixture *fixture, struct slice bytes)
 {
-    if (bytes.len == 0) {
+    if (bytes.data == NULL || bytes.len == 0) {
         return exchange_receive(fixture->exchange, bytes);
     }
     uint8_t *copy = malloc(bytes.len);

@@ -39,6 +39,17 @@ struct far_end {
     bool is_reset;
 };
 
+static inline bool buffer_holds(const struct buffer *buf, struct slice expected)
+{
+    struct slice bytes = buffer_slice(buf);
+    return bytes.data != NULL && slice_equal(bytes, expected);
+}
+
+static inline bool buffer_holds_text(const struct buffer *buf, const char *text)
+{
+    return buffer_holds(buf, slice_from_string(text));
+}
+
 static inline void loop_fixture_on_turn_end(void *arg)
 {
     struct loop_fixture *fixture = arg;

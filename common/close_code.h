@@ -1,4 +1,5 @@
-/* Close codes that this server sends (RFC 6455, 7.4; 40xx and 45xx as in PROTOCOL.md). */
+/* Close codes that this server sends (RFC 6455, 7.4; 40xx and 45xx as in PROTOCOL.md). The broker
+ * names them in its evictions. */
 #pragma once
 
 enum close_code {
