@@ -140,7 +140,7 @@ describe('frames', () => {
         await checkBystanders();
     });
 
-    test('a ping is answered with its payload, in the midst of a message', { timeout }, async () => {
+    test('a ping is answered in kind, in the midst of a message', { timeout }, async () => {
         const raw = await openRaw();
         const half = MESSAGE.length / 2;
         raw.write(text(MESSAGE.slice(0, half), { isFinal: false }));

@@ -76,9 +76,8 @@ class ServerSet:
 
     async def start(self):
         link_dir = f"{self.directory.name}/link"
-        await self.start_program(
-            "switchboard-broker", {"link-dir": link_dir, "gateways": self.gateway_count}, "^info ready"
-        )
+        flags = {"link-dir": link_dir, "gateways": self.gateway_count}
+        await self.start_program("switchboard-broker", flags, "^info ready")
         for slot in range(self.gateway_count):
             flags = {
                 "link-dir": link_dir,

@@ -157,7 +157,8 @@ describe('scripts/run and scripts/stop', () => {
     test('a second set in the same place is refused', { timeout }, async () => {
         await withRunningSet(1, async (dir, listen) => {
             const args = ['--run-dir', dir, '--detach', '--gateways', '1'];
-            const second = await script('run', ...args, '--listen', `127.0.0.1:${await freePort()}`);
+            const free = `127.0.0.1:${await freePort()}`;
+            const second = await script('run', ...args, '--listen', free);
             assert.equal(second.status, 1);
             assert.match(second.output, /running in .* already/);
             const other = makeDir();
