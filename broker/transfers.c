@@ -9,11 +9,12 @@ enum { POOL_KEPT_MAX_BYTES = 16 * 1024 * 1024 };
 static_assert(sizeof(struct transfer) <= POOL_BLOCK_MIN_BYTES, "a transfer is one smallest block");
 static_assert(sizeof(struct transfer_key) == 2 * sizeof(uint64_t), "a key is hashed as its bytes");
 
-/* Which outcome speaks for the message when its legs differ: the higher. */
+/* Which outcome speaks for the message when its legs differ: the higher. A message that may have
+ * reached one device is not called undelivered because another refused it. */
 static const uint8_t ranks[OUTCOME_COUNT] = {
     [OUTCOME_USER_OFFLINE] = 1,
-    [OUTCOME_UNCONFIRMED] = 2,
-    [OUTCOME_OVERLOADED] = 3,
+    [OUTCOME_OVERLOADED] = 2,
+    [OUTCOME_UNCONFIRMED] = 3,
     [OUTCOME_DELIVERED] = 4,
 };
 

@@ -3,7 +3,7 @@
 #include "common/link_codec.h"
 #include "common/log.h"
 
-#include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
@@ -15,7 +15,7 @@
 enum {
     BATCH_MAX_BYTES = 256 * 1024, /* a larger one costs no less a byte, and delays the first */
     BATCHES_PER_TURN = 16,        /* so that one busy link cannot hold up a turn */
-    RECONNECT_MIN_MS = 20,
+    RECONNECT_MIN_MS = 250,
     RECONNECT_MAX_MS = 250,
     URL_MAX_BYTES = sizeof(((struct sockaddr_un *)NULL)->sun_path) + sizeof "ipc://",
 };
@@ -37,6 +37,8 @@ struct link {
     const struct link_handlers *handlers;
     void *arg;
     nng_socket socket;
+    nng_listener listener; /* one of the two, by role; id 0: not there */
+    nng_dialer dialer;
     nng_pipe pipe;          /* the connection; id 0: none */
     uint32_t ended_pipe_id; /* the one before: its late news is ignored */
     int events_fds[2];
@@ -233,9 +235,16 @@ static int start(struct link *link, const struct link_config *config)
     memcpy(url, text.data, buffer_len(&text));
     buffer_fini(&text);
     if (config->role == LINK_LISTENS) {
-        return nng_listen(link->socket, url, NULL, 0);
+        return nng_listen(link->socket, url, &link->listener, 0);
     }
-    return nng_dial(link->socket, url, NULL, NNG_FLAG_NONBLOCK);
+    return nng_dial(link->socket, url, &link->dialer, NNG_FLAG_NONBLOCK);
+}
+
+static void unwatch(struct link *link, struct loop_watch *watch)
+{
+    if (watch->fd >= 0) {
+        loop_watch_remove(link->loop, watch);
+    }
 }
 
 struct link *link_new(struct loop *loop, const struct link_config *config,
@@ -243,7 +252,8 @@ struct link *link_new(struct loop *loop, const struct link_config *config,
 {
     struct link *link = calloc(1, sizeof *link);
     if (link == NULL || pipe2(link->events_fds, O_NONBLOCK | O_CLOEXEC) != 0) {
-        log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u step=memory", config->slot);
+        log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u error=\"%s\"", config->slot,
+                  strerror(errno));
         free(link);
         return NULL;
     }
@@ -262,20 +272,13 @@ struct link *link_new(struct loop *loop, const struct link_config *config,
     if (failed_step != NULL) {
         log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u link_dir=%s step=\"%s\"", config->slot,
                   config->link_dir, failed_step);
-        link_free(link);
+        link_abandon(link);
         return NULL;
     }
     return link;
 }
 
-static void unwatch(struct link *link, struct loop_watch *watch)
-{
-    if (watch->fd >= 0) {
-        loop_watch_remove(link->loop, watch);
-    }
-}
-
-void link_free(struct link *link)
+void link_abandon(struct link *link)
 {
     if (link == NULL) {
         return;
@@ -283,10 +286,17 @@ void link_free(struct link *link)
     unwatch(link, &link->recv_watch);
     unwatch(link, &link->send_watch);
     unwatch(link, &link->events_watch);
-    (void)nng_close(link->socket); /* waits for the callbacks that are running */
-    (void)close(link->events_fds[0]);
-    (void)close(link->events_fds[1]);
+    if (nng_listener_id(link->listener) > 0) {
+        (void)nng_listener_close(link->listener);
+    }
+    if (nng_dialer_id(link->dialer) > 0) {
+        (void)nng_dialer_close(link->dialer);
+    }
+    if (link->pipe.id != 0) {
+        (void)nng_pipe_close(link->pipe);
+    }
     nng_msg_free(link->next);
+    link->next = NULL;
     buffer_fini(&link->out);
-    free(link);
+    /* nng's threads may still tell of the connection's end: the link and its pipe stay. */
 }

@@ -37,8 +37,10 @@ struct link;
 /* NULL: the cause has been logged. `handlers` must outlive the link. */
 struct link *link_new(struct loop *loop, const struct link_config *config,
                       const struct link_handlers *handlers, void *arg);
-/* Closes the link without calling on_down. What has not left by then is dropped. */
-void link_free(struct link *link);
+/* Ends the link without calling on_down, and takes it off the loop. What has not left by then is
+ * dropped. What nng holds stays until the process ends: its own close can wait for ever when the
+ * connection ends at the same moment (nng 1.5.2), and a process that goes needs none. */
+void link_abandon(struct link *link);
 
 /* Where records for the peer are put. Empty whenever the link is down; write only between on_up
  * and on_down. */

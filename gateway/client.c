@@ -3,7 +3,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { US_PER_S = 1000000, US_PER_MS = 1000 };
+enum {
+    NS_PER_S = 1000000000,
+    NS_PER_US = 1000,
+    NS_PER_MS = 1000000,
+    /* A timer this late says that the process stood still, not that its clients were silent. */
+    STALL_MS = 1000,
+};
 
 static const struct http_refusal timeout = {408, "the request head took too long"};
 static const struct http_refusal no_answer = {503, "the server is starting; try again"};
@@ -39,9 +45,7 @@ void client_wake_at(struct client *client, uint64_t due_ms)
 
 static void release_receiver(struct client *client)
 {
-    if (!client->is_receiving) {
-        websocket_release(client_set_of(client)->websockets, &client->receiver);
-    }
+    websocket_release(client_set_of(client)->websockets, &client->receiver);
 }
 
 /* Leaves OPEN: a last word is queued behind what the socket has begun, and nothing else is. */
@@ -56,6 +60,7 @@ void client_close(struct client *client, uint16_t code, const char *reason)
         return; /* the socket failed */
     }
     client_move_to(client, CLIENT_CLOSING);
+    client->conn.is_pausable = false;
     release_receiver(client);
     connection_drop_queued(&client->conn, client->frame_rest_bytes);
     set->handlers->on_end(client, code);
@@ -112,18 +117,18 @@ static void charge_rate(struct client *client)
     if (config->rate_max_per_s == 0) {
         return;
     }
-    uint64_t now_us = loop_now_us(client->conn.set->loop);
-    if (client->rate_due_us < now_us) {
-        client->rate_due_us = now_us;
+    uint64_t now_ns = loop_now_us(client->conn.set->loop) * NS_PER_US;
+    if (client->rate_due_ns < now_ns) {
+        client->rate_due_ns = now_ns;
     }
-    client->rate_due_us += US_PER_S / config->rate_max_per_s;
-    uint64_t burst_us = config->rate_burst * US_PER_S / config->rate_max_per_s;
-    if (client->rate_due_us - now_us > burst_us && !client->is_throttled) {
+    client->rate_due_ns += NS_PER_S / config->rate_max_per_s;
+    uint64_t burst_ns = config->rate_burst * NS_PER_S / config->rate_max_per_s;
+    if (client->rate_due_ns - now_ns > burst_ns && !client->is_throttled) {
         client->is_throttled = true;
         connection_hold_reading(&client->conn, true);
     }
     if (client->is_throttled) {
-        client_wake_at(client, (client->rate_due_us - burst_us) / US_PER_MS + 1);
+        client_wake_at(client, (client->rate_due_ns - burst_ns) / NS_PER_MS + 1);
     }
 }
 
@@ -173,10 +178,8 @@ static const char *failure_reason(uint16_t code)
 void client_on_frames(struct client *client, struct slice bytes)
 {
     uint16_t code = 0;
-    client->is_receiving = true;
     enum websocket_status status = websocket_receive(client_set_of(client)->websockets,
                                                      &client->receiver, bytes, client, &code);
-    client->is_receiving = false;
     if (status == WEBSOCKET_CLOSED) {
         client_close(client, code, "");
     } else if (status == WEBSOCKET_FAILED) {
@@ -252,7 +255,8 @@ static void on_open_timer(struct client *client)
         connection_hold_reading(&client->conn, false);
         client->heard_ms = now;
     }
-    if (set->connections.reading_is_paused) {
+    bool is_late = now > client->conn.timer.due_ms + STALL_MS;
+    if (set->connections.reading_is_paused || is_late) {
         client->heard_ms = now; /* not the client's silence but ours */
     }
     uint64_t ping_ms = client->heard_ms + config->ping_interval_ms;

@@ -47,11 +47,10 @@ struct client {
     struct websocket_receiver *receiver; /* while a frame or message is unfinished */
     size_t frame_rest_bytes;             /* of the frame that has been written in part */
     uint64_t heard_ms;                   /* when the peer was last heard of */
-    uint64_t rate_due_us; /* when the messages so far are paid for, at rate_max_per_s */
+    uint64_t rate_due_ns; /* when the messages so far are paid for, at rate_max_per_s */
     enum client_state state;
     bool is_pinged;    /* since it was last heard of */
     bool is_throttled; /* held since it sends faster than its rate */
-    bool is_receiving; /* websocket_receive is up the stack and returns the receiver */
     bool has_ended;    /* the peer sends no more; we still write our last word */
 };
 

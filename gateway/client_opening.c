@@ -169,6 +169,7 @@ void client_accept(struct client *client, struct slice greeting)
     buffer_init(&client->opening->bytes, 0);
     client_opening_free(client);
     client_move_to(client, CLIENT_OPEN);
+    client->conn.is_pausable = true;
     client->heard_ms = client_now_ms(client);
     client_wake_at(client, client->heard_ms + set->config.ping_interval_ms);
     connection_hold_reading(&client->conn, false);

@@ -71,7 +71,7 @@ void client_set_close_all(struct client_set *set, uint16_t code, const char *rea
             set->handlers->on_end(client, 0);
             client_respond_refusal(client, &refusal_draining);
         } else if (client->state == CLIENT_HEAD) {
-            connection_abort(&client->conn);
+            client_respond_refusal(client, &refusal_draining);
         }
     }
 }

@@ -40,7 +40,7 @@ void client_set_fini(struct client_set *set);
 void client_set_take(struct client_set *set, int fd);
 /* From now on handshakes get 503 (draining). */
 void client_set_refuse(struct client_set *set);
-/* Closes every client that is OPEN with `code`, refuses those that are WAITING, ends the others. */
+/* Closes every client that is OPEN with `code`; those that are HEAD or WAITING get 503. */
 void client_set_close_all(struct client_set *set, uint16_t code, const char *reason);
 /* Clients that are there, in whatever state. */
 size_t client_set_count(const struct client_set *set);

@@ -200,7 +200,7 @@ static void on_ready(struct loop_watch *watch, uint32_t epoll_events)
     }
     bool reads = (watch->events & EPOLLIN) != 0;
     if ((epoll_events & EPOLLIN) != 0 && reads) {
-        if (conn->set->reading_is_paused) {
+        if (conn->set->reading_is_paused && conn->is_pausable) {
             conn->is_paused = true;
             conn->next_paused = conn->set->paused;
             conn->set->paused = conn;

@@ -53,6 +53,7 @@ struct connection {
     struct connection *next_paused;
     struct loop_retired retired;
     bool is_unflushed;
+    bool is_pausable;      /* obeys connection_set_pause_reading */
     bool is_paused;        /* linked into set->paused */
     bool is_held;          /* by connection_hold_reading */
     bool write_is_blocked; /* the socket took less than the queue: wait for EPOLLOUT */

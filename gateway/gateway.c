@@ -341,6 +341,20 @@ static size_t connections_max(const struct gateway_options *options)
     return limit.rlim_cur - DESCRIPTOR_RESERVE;
 }
 
+/* A queue that cannot hold the largest message would let any sender disconnect any user. */
+static bool check_queue(const struct gateway_options *options)
+{
+    size_t payload_bytes = call_message_payload_max_bytes(options->message_max_bytes);
+    size_t needed_bytes = payload_bytes + websocket_frame_overhead(payload_bytes);
+    if (options->queue_max_bytes >= needed_bytes) {
+        return true;
+    }
+    log_write(LOG_LEVEL_ERROR, "start-failed",
+              "error=\"--queue-max-bytes must be at least %zu for this --message-max-bytes\"",
+              needed_bytes);
+    return false;
+}
+
 static bool set_clients_up(struct gateway *gateway)
 {
     const struct gateway_options *options = gateway->options;
@@ -365,6 +379,9 @@ static bool set_clients_up(struct gateway *gateway)
 static bool set_up(struct gateway *gateway)
 {
     const struct gateway_options *options = gateway->options;
+    if (!check_queue(options)) {
+        return false;
+    }
     gateway->loop = loop_new(on_turn_end, gateway);
     if (gateway->loop == NULL || !loop_watch_signals(gateway->loop, on_signal, gateway) ||
         getrandom(&gateway->instance_id, sizeof gateway->instance_id, 0) !=
@@ -432,7 +449,7 @@ void gateway_free(struct gateway *gateway)
     if (gateway->exchange != NULL) {
         exchange_link_down(gateway->exchange); /* it must not write to a link that is gone */
     }
-    link_free(gateway->link);
+    link_abandon(gateway->link);
     if (gateway->has_clients) {
         client_set_fini(&gateway->clients);
     }

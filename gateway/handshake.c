@@ -245,7 +245,8 @@ bool handshake_check(const struct http_request *request, const struct handshake_
                      struct handshake *handshake, struct http_refusal *refusal)
 {
     *handshake = (struct handshake){.has_subprotocol = offers_subprotocol(request)};
-    return http_request_check(request, false, refusal) && check_path(request, refusal) &&
+    return http_request_check(request, false, refusal) &&
+           (!config->requires_user_id || check_path(request, refusal)) &&
            check_upgrade(request, refusal) && check_key(request, handshake, refusal) &&
            check_version(request, refusal) &&
            check_origin(request, config->allowed_origins, refusal) &&

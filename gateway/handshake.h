@@ -22,7 +22,7 @@ struct handshake_config {
      * clients that send none) in. A request without an Origin header is always let in: it does not
      * come from a browser. */
     const char *allowed_origins;
-    /* False for a server without users (ws-echo): the query is not looked at. */
+    /* False for a server without users (ws-echo): path and query are not looked at. */
     bool requires_user_id;
 };
 

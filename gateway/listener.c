@@ -54,6 +54,9 @@ static void shed_one(struct listener *listener)
 static void on_retry(struct loop_timer *timer)
 {
     struct listener *listener = container_of(timer, struct listener, retry);
+    if (listener->spare_fd < 0) {
+        listener->spare_fd = open_spare();
+    }
     loop_watch_change(listener->loop, &listener->watch, EPOLLIN);
 }
 

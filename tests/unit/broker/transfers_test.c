@@ -84,8 +84,8 @@ static void test_no_leg_is_done_at_once(void **state)
 static void test_ranks(void **state)
 {
     (void)state;
-    static const enum outcome rising[] = {OUTCOME_USER_OFFLINE, OUTCOME_UNCONFIRMED,
-                                          OUTCOME_OVERLOADED, OUTCOME_DELIVERED};
+    static const enum outcome rising[] = {OUTCOME_USER_OFFLINE, OUTCOME_OVERLOADED,
+                                          OUTCOME_UNCONFIRMED, OUTCOME_DELIVERED};
     struct transfers all = new_transfers();
     for (size_t a = 0; a < ARRAY_LENGTH(rising); a++) {
         for (size_t b = 0; b < ARRAY_LENGTH(rising); b++) {

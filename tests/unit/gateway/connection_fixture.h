@@ -139,6 +139,7 @@ static inline struct peer *open_peer(struct connection_fixture *fixture, size_t 
     peer->conn = &probe->conn;
     buffer_init(&peer->received, FAR_MAX_BYTES);
     assert_true(connection_open(peer->conn, &fixture->set, fds[0]));
+    peer->conn->is_pausable = true;
     far_end_open(&peer->far, fixture->base.loop, fds[1]);
     return peer;
 }

@@ -1,0 +1,77 @@
+/* Every message of a run, every delivery and every outcome; says at once when one of them breaks a
+ * promise:
+ * - a message is delivered to a session at most once;
+ * - it has at most one outcome, told to its own sender, and none if it was never sent;
+ * - messages of one session to one session are delivered in the order sent;
+ * - a payload is what the sender sent, with the true `from`, and goes to the user it names;
+ * - what was answered user-offline, overloaded or unavailable is never written to a session, and
+ *   what was answered delivered has been. */
+#pragma once
+
+#include "common/buffer.h"
+#include "common/outcome.h"
+#include "tests/sim/trace.h"
+
+static const uint32_t sim_no_delivery = UINT32_MAX;
+
+struct sim_message {
+    uint32_t sender; /* the client's number */
+    uint32_t number; /* of that sender's messages */
+    uint32_t from_user;
+    uint32_t to_user;
+    uint32_t padding_bytes;
+    uint32_t last_delivery; /* sim_no_delivery: none */
+    uint64_t deadline_ms;
+    uint64_t sent_at_event;
+    bool is_owed; /* an outcome: none was told, and the sender is still there */
+    bool has_outcome;
+    bool is_written; /* to some session, in full */
+    enum outcome outcome;
+};
+
+struct sim_delivery {
+    uint32_t message;
+    uint32_t reader;            /* the client's number */
+    uint32_t before_of_message; /* the message's delivery before this one, sim_no_delivery: none */
+    uint32_t before_of_reader;
+    bool is_written;
+};
+
+struct sim_ledger {
+    struct sim_trace *trace;
+    struct sim_message *messages;
+    uint32_t message_count;
+    uint32_t message_cap;
+    struct sim_delivery *deliveries;
+    uint32_t delivery_count;
+    uint32_t delivery_cap;
+    uint32_t first_owed; /* no message before it is owed an outcome */
+    struct buffer expected;
+};
+
+/* Whoever gets a payload. */
+struct sim_reader {
+    uint32_t client;
+    uint32_t user;
+    uint32_t last_delivery; /* sim_no_delivery at first; kept by the ledger */
+};
+
+void sim_ledger_init(struct sim_ledger *ledger, struct sim_trace *trace);
+void sim_ledger_fini(struct sim_ledger *ledger);
+
+/* `message` with its first four numbers, its padding and its deadline; gives its place. */
+uint32_t sim_ledger_send(struct sim_ledger *ledger, const struct sim_message *message);
+/* The JSON text in which a message is sent. */
+void sim_ledger_put_text(const struct sim_ledger *ledger, uint32_t message, struct buffer *out);
+/* A payload was put into a reader's stream. sim_no_delivery: it is nobody's. */
+uint32_t sim_ledger_deliver(struct sim_ledger *ledger, struct sim_reader *reader,
+                            struct slice payload);
+/* A delivery's last byte went to the socket. */
+void sim_ledger_written(struct sim_ledger *ledger, uint32_t delivery);
+/* What `client` was told of the message with the JSON text `id`. NULL: of nothing that was sent. */
+const struct sim_message *sim_ledger_outcome(struct sim_ledger *ledger, uint32_t client,
+                                             struct slice id, enum outcome outcome);
+/* The sender is gone: it is owed nothing. */
+void sim_ledger_forget_sender(struct sim_ledger *ledger, uint32_t client);
+/* True: the message was written in full to that client. */
+bool sim_ledger_is_written_to(const struct sim_ledger *ledger, uint32_t message, uint32_t client);

@@ -1,0 +1,122 @@
+#include "tests/sim/tamper.h"
+
+#include "common/link_codec.h"
+#include "tests/sim/world.h"
+
+static const struct {
+    enum sim_break rule;
+    enum link_record_kind kind;
+} lost_kinds[] = {
+    {SIM_BREAK_DETACH_LOST, LINK_DETACH},
+    {SIM_BREAK_EVICT_LOST, LINK_EVICT},
+    {SIM_BREAK_ATTACHED_LOST, LINK_ATTACHED},
+    {SIM_BREAK_DELIVERY_OUTCOME_LOST, LINK_DELIVERY_OUTCOME},
+    {SIM_BREAK_SUBMIT_OUTCOME_LOST, LINK_SUBMIT_OUTCOME},
+};
+
+static bool is_lost(struct sim_world *world, enum link_record_kind kind)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(lost_kinds); i++) {
+        if (lost_kinds[i].kind == kind && sim_world_breaks(world, lost_kinds[i].rule)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t sim_tamper_session_id(const struct sim_world *world, uint64_t session_id)
+{
+    /* Without its generation: the place in the gateway's table, which is used again. */
+    return world->rule == SIM_BREAK_REUSE_SESSION_ID ? (uint32_t)session_id : session_id;
+}
+
+/* The session that has that place now. */
+static uint64_t session_id_now(const struct sim_world *world, uint32_t slot, uint64_t wire_id)
+{
+    const struct sim_client *client = world->gateways[slot].first_client;
+    for (; client != NULL; client = client->next) {
+        if (sim_tamper_session_id(world, client->session_id) == wire_id) {
+            return client->session_id;
+        }
+    }
+    return wire_id;
+}
+
+static uint64_t *session_id_of(struct link_record *record)
+{
+    switch (record->kind) {
+    case LINK_ATTACH:
+        return &record->attach.session_id;
+    case LINK_DETACH:
+    case LINK_ATTACHED:
+        return &record->session.session_id;
+    case LINK_SUBMIT:
+        return &record->submit.session_id;
+    case LINK_DELIVERY_OUTCOME:
+        return &record->delivery_outcome.session_id;
+    case LINK_DELIVER:
+        return &record->deliver.session_id;
+    case LINK_EVICT:
+        return &record->evict.session_id;
+    default:
+        return NULL;
+    }
+}
+
+/* `forged` holds what a changed payload consists of. */
+static void change(struct sim_world *world, uint32_t slot, enum sim_end end,
+                   struct link_record *record, struct buffer *forged)
+{
+    uint64_t *session_id = session_id_of(record);
+    if (world->rule == SIM_BREAK_REUSE_SESSION_ID && session_id != NULL) {
+        *session_id = end == SIM_BROKER_END ? sim_tamper_session_id(world, *session_id)
+                                            : session_id_now(world, slot, *session_id);
+    }
+    if (record->kind == LINK_DELIVERY_OUTCOME &&
+        record->delivery_outcome.outcome == OUTCOME_DELIVERED &&
+        sim_world_breaks(world, SIM_BREAK_OFFLINE_UNTRUE)) {
+        record->delivery_outcome.outcome = OUTCOME_USER_OFFLINE;
+    }
+    if (record->kind == LINK_DELIVER && sim_world_breaks(world, SIM_BREAK_FORGED_FROM)) {
+        static const char label[] = "{\"from\":\"";
+        buffer_put_string(forged, label);
+        buffer_put_string(forged, "x");
+        buffer_put(forged, slice_drop(record->deliver.payload, sizeof label));
+        record->deliver.payload = buffer_slice(forged);
+    }
+}
+
+static bool is_on_the_wire(enum sim_break rule)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(lost_kinds); i++) {
+        if (lost_kinds[i].rule == rule) {
+            return true;
+        }
+    }
+    return rule == SIM_BREAK_REUSE_SESSION_ID || rule == SIM_BREAK_OFFLINE_UNTRUE ||
+           rule == SIM_BREAK_FORGED_FROM;
+}
+
+void sim_tamper(struct sim_world *world, uint32_t slot, enum sim_end end, struct buffer *batch)
+{
+    if (!is_on_the_wire(world->rule)) {
+        return;
+    }
+    struct buffer changed;
+    struct buffer forged;
+    buffer_init(&changed, LINK_PAYLOAD_MAX_BYTES);
+    buffer_init(&forged, LINK_PAYLOAD_MAX_BYTES);
+    struct slice rest = buffer_slice(batch);
+    struct link_record record;
+    while (link_record_decode(&rest, &record) == PARSE_DONE) {
+        buffer_clear(&forged);
+        change(world, slot, end, &record, &forged);
+        if (!is_lost(world, record.kind)) {
+            link_record_put(&changed, &record);
+        }
+    }
+    buffer_clear(batch);
+    buffer_put(batch, buffer_slice(&changed));
+    buffer_fini(&changed);
+    buffer_fini(&forged);
+}
