@@ -1,7 +1,4 @@
-#include "gateway/exchange.h"
-
-#include "common/link_codec.h"
-#include "gateway/unanswered.h"
+#include "gateway/exchange_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,25 +7,6 @@ enum {
     /* Attaches and submits wait here, not in `out`, once it holds this much: so that what the
      * broker must hear (detaches, outcomes) always finds room. */
     OUT_WINDOW_BYTES = 1024 * 1024,
-};
-
-struct exchange {
-    struct exchange_config config;
-    const struct exchange_handlers *handlers;
-    void *arg;
-    struct buffer *out; /* NULL: no connection */
-    bool is_greeted;
-    bool is_stuck;
-    bool is_congested;
-    struct session_table sessions;
-    struct session *first_unannounced;
-    struct session *last_unannounced;
-    struct unanswered unanswered;
-    uint64_t next_unsent_seq; /* every message before it has been sent or answered */
-    size_t unsent_bytes;      /* records of the messages from there on */
-    struct buffer payload;    /* scratch: what the target will read */
-    struct buffer record;     /* scratch: the submit record */
-    struct receipt_pool receipts;
 };
 
 struct exchange *exchange_new(const struct exchange_config *config,
@@ -137,9 +115,8 @@ void exchange_link_up(struct exchange *exchange, struct buffer *out)
     put_record(exchange, &hello);
 }
 
-/* Removes a message and tells its sender, if that is still there. */
-static void answer(struct exchange *exchange, struct unanswered_message *message,
-                   enum outcome outcome)
+void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
+                     enum outcome outcome)
 {
     struct session *session = session_find(&exchange->sessions, message->session_id);
     if (!message->is_sent) {
@@ -168,7 +145,7 @@ void exchange_link_down(struct exchange *exchange)
     while ((message = unanswered_next(&exchange->unanswered, seq)) != NULL &&
            message->seq < exchange->next_unsent_seq) {
         seq = message->seq + 1;
-        answer(exchange, message, OUTCOME_UNCONFIRMED);
+        exchange_answer(exchange, message, OUTCOME_UNCONFIRMED);
     }
 }
 
@@ -177,7 +154,8 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
     struct unanswered_message *message = NULL;
     while ((message = unanswered_next(&exchange->unanswered, 0)) != NULL &&
            message->deadline_ms <= now_ms) {
-        answer(exchange, message, message->is_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
+        exchange_answer(exchange, message,
+                        message->is_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
     }
 }
 
@@ -254,8 +232,8 @@ struct session *exchange_attach(struct exchange *exchange, void *owner, struct s
     return session;
 }
 
-static void put_delivery_outcome(struct exchange *exchange, uint64_t source_instance_id,
-                                 uint64_t seq, uint64_t session_id, enum outcome outcome)
+void exchange_put_delivery_outcome(struct exchange *exchange, uint64_t source_instance_id,
+                                   uint64_t seq, uint64_t session_id, enum outcome outcome)
 {
     struct link_record record = {.kind = LINK_DELIVERY_OUTCOME};
     record.delivery_outcome.source_instance_id = source_instance_id;
@@ -269,7 +247,8 @@ static void put_delivery_outcome(struct exchange *exchange, uint64_t source_inst
 static void settle_first(struct exchange *exchange, struct session *session, enum outcome outcome)
 {
     struct receipt *receipt = receipt_queue_pop(&session->receipts);
-    put_delivery_outcome(exchange, receipt->source_instance_id, receipt->seq, session->id, outcome);
+    exchange_put_delivery_outcome(exchange, receipt->source_instance_id, receipt->seq, session->id,
+                                  outcome);
     receipt_return(&exchange->receipts, receipt);
 }
 
@@ -329,97 +308,5 @@ bool exchange_submit(struct exchange *exchange, struct session *session,
     added->session_id = session->id;
     added->deadline_ms = now_ms + exchange->config.outcome_timeout_ms;
     exchange->unsent_bytes += added->record_len;
-    return true;
-}
-
-/* False: out of order; the link ends. */
-typedef bool (*handler_fn)(struct exchange *exchange, const struct link_record *record);
-
-static bool on_welcome(struct exchange *exchange, const struct link_record *record)
-{
-    if (exchange->is_greeted || record->greeting.version != LINK_VERSION) {
-        return false;
-    }
-    exchange->is_greeted = true;
-    return true;
-}
-
-static bool on_attached(struct exchange *exchange, const struct link_record *record)
-{
-    struct session *session = session_find(&exchange->sessions, record->session.session_id);
-    if (session != NULL && !session->is_attached) {
-        session->is_attached = true;
-        exchange->handlers->on_attached(exchange->arg, session);
-    }
-    return true;
-}
-
-static bool on_deliver(struct exchange *exchange, const struct link_record *record)
-{
-    const struct link_deliver *deliver = &record->deliver;
-    struct session *session = session_find(&exchange->sessions, deliver->session_id);
-    enum outcome outcome = OUTCOME_USER_OFFLINE;
-    if (session != NULL && session->is_attached) {
-        struct receipt *receipt = receipt_take(&exchange->receipts);
-        uint64_t end_bytes = 0;
-        outcome = OUTCOME_OVERLOADED;
-        if (receipt != NULL &&
-            exchange->handlers->on_deliver(exchange->arg, session, deliver->payload, &end_bytes)) {
-            receipt->end_bytes = end_bytes;
-            receipt->source_instance_id = deliver->source_instance_id;
-            receipt->seq = deliver->seq;
-            receipt_queue_push(&session->receipts, receipt);
-            return true;
-        }
-        if (receipt != NULL) {
-            receipt_return(&exchange->receipts, receipt);
-        }
-    }
-    put_delivery_outcome(exchange, deliver->source_instance_id, deliver->seq, deliver->session_id,
-                         outcome);
-    return true;
-}
-
-static bool on_submit_outcome(struct exchange *exchange, const struct link_record *record)
-{
-    if (record->submit_outcome.seq >= exchange->next_unsent_seq) {
-        return false; /* an answer to what was never asked */
-    }
-    struct unanswered_message *message =
-        unanswered_find(&exchange->unanswered, record->submit_outcome.seq);
-    if (message != NULL) {
-        answer(exchange, message, record->submit_outcome.outcome);
-    }
-    return true;
-}
-
-static bool on_evict(struct exchange *exchange, const struct link_record *record)
-{
-    struct session *session = session_find(&exchange->sessions, record->evict.session_id);
-    if (session != NULL) {
-        exchange->handlers->on_evict(exchange->arg, session, record->evict.close_code);
-    }
-    return true;
-}
-
-static const handler_fn on_record[LINK_RECORD_KIND_COUNT] = {
-    [LINK_WELCOME] = on_welcome, [LINK_ATTACHED] = on_attached,
-    [LINK_DELIVER] = on_deliver, [LINK_SUBMIT_OUTCOME] = on_submit_outcome,
-    [LINK_EVICT] = on_evict,
-};
-
-bool exchange_receive(struct exchange *exchange, struct slice batch)
-{
-    while (batch.len > 0) {
-        struct link_record record;
-        if (link_record_decode(&batch, &record) != PARSE_DONE) {
-            return false;
-        }
-        handler_fn handler = on_record[record.kind];
-        bool is_in_order = exchange->is_greeted || record.kind == LINK_WELCOME;
-        if (handler == NULL || !is_in_order || !handler(exchange, &record)) {
-            return false;
-        }
-    }
     return true;
 }

@@ -1,0 +1,33 @@
+/* What exchange.c (sessions, messages, what is said to the broker) and exchange_records.c (what the
+ * broker says) share; nobody else includes this. */
+#pragma once
+
+#include "common/link_codec.h"
+#include "gateway/exchange.h"
+#include "gateway/unanswered.h"
+
+struct exchange {
+    struct exchange_config config;
+    const struct exchange_handlers *handlers;
+    void *arg;
+    struct buffer *out; /* NULL: no connection */
+    bool is_greeted;
+    bool is_stuck;
+    bool is_congested;
+    struct session_table sessions;
+    struct session *first_unannounced;
+    struct session *last_unannounced;
+    struct unanswered unanswered;
+    uint64_t next_unsent_seq; /* every message before it has been sent or answered */
+    size_t unsent_bytes;      /* records of the messages from there on */
+    struct buffer payload;    /* scratch: what the target will read */
+    struct buffer record;     /* scratch: the submit record */
+    struct receipt_pool receipts;
+};
+
+/* Removes a message and tells its sender, if that is still there. */
+void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
+                     enum outcome outcome);
+/* Tells the broker what became of one deliver. */
+void exchange_put_delivery_outcome(struct exchange *exchange, uint64_t source_instance_id,
+                                   uint64_t seq, uint64_t session_id, enum outcome outcome);
