@@ -20,14 +20,15 @@ void log_set_level(enum log_level max_level)
     max_level_logged = max_level;
 }
 
-bool log_level_find(const char *name, enum log_level *level)
+bool log_set_level_by_name(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++) {
         if (strcmp(name, level_names[i]) == 0) {
-            *level = (enum log_level)i;
+            log_set_level((enum log_level)i);
             return true;
         }
     }
+    (void)fprintf(stderr, "--log-level: \"%s\" is not error, warn, info or debug\n", name);
     return false;
 }
 

@@ -10,8 +10,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 /* Events above this level are dropped. Starts at LOG_LEVEL_INFO. The one piece of state that the
  * whole process shares. */
 void log_set_level(enum log_level max_level);
-/* False: no level has that name. */
-MUST_CHECK bool log_level_find(const char *name, enum log_level *level);
+/* The same for the value of a --log-level flag. False: no level has that name; that has been said
+ * on standard error. */
+MUST_CHECK bool log_set_level_by_name(const char *name);
 
 /* `format` makes the `key=value ...` part; "" for none. A line is cut at 1,024 bytes. A failed
  * write (full disk, closed pipe) loses the line and nothing else. */

@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 
 /* The upper bounds of flags. */
 enum {
@@ -81,12 +80,9 @@ int main(int argc, char **argv)
     if (result != OPTIONS_RUN) {
         return result == OPTIONS_HELP ? 0 : EXIT_USAGE;
     }
-    enum log_level level;
-    if (!log_level_find(options.log_level, &level)) {
-        (void)fprintf(stderr, "--log-level: \"%s\" is not a level\n", options.log_level);
+    if (!log_set_level_by_name(options.log_level)) {
         return EXIT_USAGE;
     }
-    log_set_level(level);
     (void)signal(SIGPIPE, SIG_IGN);
     struct gateway *gateway = gateway_new(&options);
     if (gateway == NULL) {

@@ -87,13 +87,22 @@ static void quoted_text_cannot_forge_a_line(void **state)
     assert_true(len < sizeof quoted.text && quoted.text[len - 1] == '"');
 }
 
+static void set_a_level_that_is_none(void)
+{
+    assert_false(log_set_level_by_name("loud"));
+}
+
 static void levels_have_names(void **state)
 {
     (void)state;
-    enum log_level level;
-    assert_true(log_level_find("warn", &level));
-    assert_int_equal(level, LOG_LEVEL_WARN);
-    assert_false(log_level_find("loud", &level));
+    char line[2048];
+    assert_true(log_set_level_by_name("debug"));
+    assert_int_not_equal(capture(line, sizeof line, log_below_the_level), 0);
+    assert_true(log_set_level_by_name("info"));
+    assert_int_equal(capture(line, sizeof line, log_below_the_level), 0);
+    (void)capture(line, sizeof line, set_a_level_that_is_none);
+    assert_non_null(strstr(line, "\"loud\" is not"));
+    assert_int_equal(capture(line, sizeof line, log_below_the_level), 0);
 }
 
 int main(void)
