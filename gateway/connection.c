@@ -110,13 +110,28 @@ static void on_retired(struct loop_retired *retired)
     conn->set->handlers->free_fn(conn);
 }
 
+static void link_paused(struct connection *conn)
+{
+    struct connection_set *set = conn->set;
+    conn->is_paused = true;
+    conn->prev_paused = NULL;
+    conn->next_paused = set->paused;
+    if (set->paused != NULL) {
+        set->paused->prev_paused = conn;
+    }
+    set->paused = conn;
+}
+
 static void unlink_paused(struct connection *conn)
 {
-    struct connection **at = &conn->set->paused;
-    while (*at != conn) {
-        at = &(*at)->next_paused;
+    if (conn->prev_paused != NULL) {
+        conn->prev_paused->next_paused = conn->next_paused;
+    } else {
+        conn->set->paused = conn->next_paused;
     }
-    *at = conn->next_paused;
+    if (conn->next_paused != NULL) {
+        conn->next_paused->prev_paused = conn->prev_paused;
+    }
     conn->is_paused = false;
 }
 
@@ -201,9 +216,7 @@ static void on_ready(struct loop_watch *watch, uint32_t epoll_events)
     bool reads = (watch->events & EPOLLIN) != 0;
     if ((epoll_events & EPOLLIN) != 0 && reads) {
         if (conn->set->reading_is_paused && conn->is_pausable) {
-            conn->is_paused = true;
-            conn->next_paused = conn->set->paused;
-            conn->set->paused = conn;
+            link_paused(conn);
             update_watch(conn);
         } else {
             read_once(conn);
@@ -253,8 +266,7 @@ void connection_set_pause_reading(struct connection_set *set, bool pause)
     set->reading_is_paused = pause;
     while (!pause && set->paused != NULL) {
         struct connection *conn = set->paused;
-        set->paused = conn->next_paused;
-        conn->is_paused = false;
+        unlink_paused(conn);
         update_watch(conn);
     }
 }

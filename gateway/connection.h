@@ -50,6 +50,7 @@ struct connection {
     struct outbound *outbound; /* borrowed; NULL: nothing is queued */
     uint64_t queued_bytes;     /* all bytes ever queued: a position in the stream */
     struct connection *next_unflushed;
+    struct connection *prev_paused;
     struct connection *next_paused;
     struct loop_retired retired;
     bool is_unflushed;

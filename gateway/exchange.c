@@ -76,33 +76,35 @@ static void put_record(struct exchange *exchange, const struct link_record *reco
     }
 }
 
-static void unannounced_push(struct exchange *exchange, struct session *session)
+static void append_session(struct exchange *exchange, struct session *session)
 {
-    session->is_announced = false;
-    session->next = NULL;
-    session->prev = exchange->last_unannounced;
+    session->prev = exchange->last_session;
     if (session->prev != NULL) {
         session->prev->next = session;
     } else {
-        exchange->first_unannounced = session;
+        exchange->first_session = session;
     }
-    exchange->last_unannounced = session;
+    exchange->last_session = session;
+    if (exchange->next_announced == NULL) {
+        exchange->next_announced = session;
+    }
 }
 
-static void unannounced_unlink(struct exchange *exchange, struct session *session)
+static void unlink_session(struct exchange *exchange, struct session *session)
 {
+    if (exchange->next_announced == session) {
+        exchange->next_announced = session->next;
+    }
     if (session->prev != NULL) {
         session->prev->next = session->next;
     } else {
-        exchange->first_unannounced = session->next;
+        exchange->first_session = session->next;
     }
     if (session->next != NULL) {
         session->next->prev = session->prev;
     } else {
-        exchange->last_unannounced = session->prev;
+        exchange->last_session = session->prev;
     }
-    session->prev = NULL;
-    session->next = NULL;
 }
 
 void exchange_link_up(struct exchange *exchange, struct buffer *out)
@@ -134,12 +136,11 @@ void exchange_link_down(struct exchange *exchange)
     exchange->out = NULL;
     exchange->is_greeted = false;
     exchange->is_stuck = false;
-    for (uint32_t i = 0; i < exchange->sessions.place_count; i++) {
-        struct session *session = exchange->sessions.places[i].session;
-        if (session != NULL && session->is_announced) {
-            unannounced_push(exchange, session);
-        }
+    for (struct session *session = exchange->first_session; session != NULL;
+         session = session->next) {
+        session->is_announced = false;
     }
+    exchange->next_announced = exchange->first_session;
     uint64_t seq = 0;
     struct unanswered_message *message = NULL;
     while ((message = unanswered_next(&exchange->unanswered, seq)) != NULL &&
@@ -167,7 +168,7 @@ static bool out_has_room(const struct exchange *exchange)
 
 static void announce(struct exchange *exchange, struct session *session)
 {
-    unannounced_unlink(exchange, session);
+    exchange->next_announced = session->next;
     session->is_announced = true;
     struct link_record attach = {.kind = LINK_ATTACH};
     attach.attach.session_id = session->id;
@@ -200,10 +201,10 @@ static void pump_submits(struct exchange *exchange)
 void exchange_pump(struct exchange *exchange)
 {
     if (exchange->is_greeted) {
-        while (exchange->first_unannounced != NULL && out_has_room(exchange)) {
-            announce(exchange, exchange->first_unannounced);
+        while (exchange->next_announced != NULL && out_has_room(exchange)) {
+            announce(exchange, exchange->next_announced);
         }
-        if (exchange->first_unannounced == NULL) {
+        if (exchange->next_announced == NULL) {
             pump_submits(exchange);
         }
     }
@@ -228,7 +229,7 @@ struct session *exchange_attach(struct exchange *exchange, void *owner, struct s
     session->owner = owner;
     session->wants_news = wants_news;
     session->since_ms = now_ms;
-    unannounced_push(exchange, session);
+    append_session(exchange, session);
     return session;
 }
 
@@ -271,9 +272,8 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
         struct link_record detach = {.kind = LINK_DETACH};
         detach.session.session_id = session->id;
         put_record(exchange, &detach);
-    } else {
-        unannounced_unlink(exchange, session);
     }
+    unlink_session(exchange, session);
     session_free(&exchange->sessions, session);
 }
 

@@ -15,8 +15,9 @@ struct exchange {
     bool is_stuck;
     bool is_congested;
     struct session_table sessions;
-    struct session *first_unannounced;
-    struct session *last_unannounced;
+    struct session *first_session; /* all of them, in the order in which they came */
+    struct session *last_session;
+    struct session *next_announced; /* it and all behind it have yet to be announced; NULL: none */
     struct unanswered unanswered;
     uint64_t next_unsent_seq; /* every message before it has been sent or answered */
     size_t unsent_bytes;      /* records of the messages from there on */

@@ -13,7 +13,7 @@ struct session {
     uint64_t id;
     void *owner;          /* whoever attached it: a client */
     uint64_t since_ms;    /* when it asked to be attached */
-    struct session *prev; /* among the sessions that the broker has not been told of */
+    struct session *prev; /* among all sessions, in the order in which they came */
     struct session *next;
     struct receipt_queue receipts; /* payloads in the owner's outbound queue */
     bool is_attached;              /* the broker has confirmed it, once */

@@ -41,7 +41,7 @@ static void all_are_attached_again_after_a_reconnect_and_told_once(void **state)
     attach(fixture, &carol, "carol");
     link_goes_down(fixture);
     link_comes_up(fixture);
-    expect_out(fixture, "attach 2 carol/phone;attach 0 alice/phone;attach 1 bob/phone;");
+    expect_out(fixture, "attach 0 alice/phone;attach 1 bob/phone;attach 2 carol/phone;");
     broker_puts_attached(fixture, alice.session->id);
     broker_puts_attached(fixture, carol.session->id);
     assert_true(receive(fixture));
