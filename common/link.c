@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,6 +19,8 @@ enum {
     BATCHES_PER_TURN = 16,        /* so that one busy link cannot hold up a turn */
     RECONNECT_MIN_MS = 250,
     RECONNECT_MAX_MS = 250,
+    /* Not connected again after this long, though somebody listens: many times RECONNECT_MAX_MS. */
+    LOST_AFTER_MS = 1500,
     URL_MAX_BYTES = sizeof(((struct sockaddr_un *)NULL)->sun_path) + sizeof "ipc://",
 };
 
@@ -41,6 +45,9 @@ struct link {
     nng_dialer dialer;
     nng_pipe pipe;          /* the connection; id 0: none */
     uint32_t ended_pipe_id; /* the one before: its late news is ignored */
+    char url[URL_MAX_BYTES];
+    enum link_role role;
+    struct loop_timer silence; /* since the connection has ended */
     int events_fds[2];
     struct loop_watch events_watch;
     struct loop_watch recv_watch;
@@ -81,6 +88,9 @@ static void set_down(struct link *link)
     nng_msg_free(link->next);
     link->next = NULL;
     loop_watch_change(link->loop, &link->send_watch, 0);
+    if (link->role == LINK_DIALS) {
+        loop_timer_set(link->loop, &link->silence, loop_now_ms(link->loop) + LOST_AFTER_MS);
+    }
     link->handlers->on_down(link->arg);
 }
 
@@ -214,30 +224,37 @@ static const char *set_socket_up(struct link *link)
         return "descriptors";
     }
     if (!loop_watch_add(link->loop, &link->recv_watch, recv_fd, EPOLLIN) ||
-        !loop_watch_add(link->loop, &link->send_watch, send_fd, 0) ||
-        !loop_watch_add(link->loop, &link->events_watch, link->events_fds[0], EPOLLIN)) {
+        !loop_watch_add(link->loop, &link->send_watch, send_fd, 0)) {
         return "watch";
     }
     return NULL;
 }
 
-static int start(struct link *link, const struct link_config *config)
+static int start(struct link *link)
 {
-    char url[URL_MAX_BYTES];
-    struct buffer text;
-    buffer_init(&text, sizeof url);
-    buffer_put_format(&text, "ipc://%s/slot-%u.ipc", config->link_dir, config->slot);
-    buffer_put_u8(&text, 0);
-    if (text.failed) {
-        buffer_fini(&text);
-        return NNG_EADDRINVAL;
+    if (link->role == LINK_LISTENS) {
+        return nng_listen(link->socket, link->url, &link->listener, 0);
     }
-    memcpy(url, text.data, buffer_len(&text));
-    buffer_fini(&text);
-    if (config->role == LINK_LISTENS) {
-        return nng_listen(link->socket, url, &link->listener, 0);
+    return nng_dial(link->socket, link->url, &link->dialer, NNG_FLAG_NONBLOCK);
+}
+
+/* False: the path is too long. */
+static bool make_url(struct link *link, const struct link_config *config)
+{
+    int len = snprintf(link->url, sizeof link->url, "ipc://%s/slot-%u.ipc", config->link_dir,
+                       config->slot);
+    return len > 0 && (size_t)len < sizeof link->url;
+}
+
+/* A new nng socket that dials or listens; what failed, or NULL. */
+static const char *open_socket(struct link *link)
+{
+    const char *failed_step = set_socket_up(link);
+    if (failed_step == NULL) {
+        int result = start(link);
+        failed_step = result == 0 ? NULL : nng_strerror(result);
     }
-    return nng_dial(link->socket, url, &link->dialer, NNG_FLAG_NONBLOCK);
+    return failed_step;
 }
 
 static void unwatch(struct link *link, struct loop_watch *watch)
@@ -247,27 +264,76 @@ static void unwatch(struct link *link, struct loop_watch *watch)
     }
 }
 
+/* True: somebody accepts connections at the link's path right now. */
+static bool somebody_listens(const struct link *link)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = link->url + strlen("ipc://");
+    size_t len = strlen(path);
+    if (len >= sizeof address.sun_path) {
+        return false;
+    }
+    memcpy(address.sun_path, path, len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool listens = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return listens;
+}
+
+/* nng 1.5.2 can lose a dialer for good: when the peer dies while messages are under way, the thread
+ * that ends connections may wait for one of them for ever, and nothing is dialed or ended in this
+ * process any more. Nothing but a new process helps. */
+static void on_silence(struct loop_timer *timer)
+{
+    struct link *link = container_of(timer, struct link, silence);
+    if (link->pipe.id != 0) {
+        return;
+    }
+    if (somebody_listens(link)) {
+        link->handlers->on_lost(link->arg);
+    } else {
+        loop_timer_set(link->loop, &link->silence, loop_now_ms(link->loop) + LOST_AFTER_MS);
+    }
+}
+
+/* NULL: no memory, or no descriptor. */
+static struct link *allocate(void)
+{
+    struct link *link = calloc(1, sizeof *link);
+    if (link != NULL && pipe2(link->events_fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+        free(link);
+        link = NULL;
+    }
+    return link;
+}
+
 struct link *link_new(struct loop *loop, const struct link_config *config,
                       const struct link_handlers *handlers, void *arg)
 {
-    struct link *link = calloc(1, sizeof *link);
-    if (link == NULL || pipe2(link->events_fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+    struct link *link = allocate();
+    if (link == NULL) {
         log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u error=\"%s\"", config->slot,
                   strerror(errno));
-        free(link);
         return NULL;
     }
     link->loop = loop;
     link->handlers = handlers;
     link->arg = arg;
+    link->role = config->role;
+    link->silence.on_due = on_silence;
     link->events_watch = (struct loop_watch){.on_ready = on_pipe_events, .fd = -1};
     link->recv_watch = (struct loop_watch){.on_ready = on_receivable, .fd = -1};
     link->send_watch = (struct loop_watch){.on_ready = on_sendable, .fd = -1};
     buffer_init(&link->out, config->backlog_max_bytes);
-    const char *failed_step = set_socket_up(link);
-    if (failed_step == NULL) {
-        int result = start(link, config);
-        failed_step = result == 0 ? NULL : nng_strerror(result);
+    const char *failed_step = NULL;
+    if (!make_url(link, config)) {
+        failed_step = "the path is too long";
+    } else if (!loop_watch_add(loop, &link->events_watch, link->events_fds[0], EPOLLIN)) {
+        failed_step = "watch";
+    } else {
+        failed_step = open_socket(link);
     }
     if (failed_step != NULL) {
         log_write(LOG_LEVEL_ERROR, "link-failed", "slot=%u link_dir=%s step=\"%s\"", config->slot,
@@ -286,6 +352,7 @@ void link_abandon(struct link *link)
     unwatch(link, &link->recv_watch);
     unwatch(link, &link->send_watch);
     unwatch(link, &link->events_watch);
+    loop_timer_cancel(link->loop, &link->silence);
     if (nng_listener_id(link->listener) > 0) {
         (void)nng_listener_close(link->listener);
     }

@@ -21,6 +21,9 @@ enum link_role {
 struct link_handlers {
     void (*on_up)(void *arg);
     void (*on_down)(void *arg);
+    /* A dialing link has lost its nng socket for good, and cannot get another in this process: end
+     * it, and let the supervisor start a new one. Never called where the link listens. */
+    void (*on_lost)(void *arg);
     /* False: the batch is malformed; the connection is ended (on_down follows at once). */
     bool (*on_batch)(void *arg, struct slice batch);
 };

@@ -42,21 +42,27 @@ static void on_drain_deadline(struct loop_timer *timer)
     }
 }
 
-static void on_signal(void *arg, int signal_no)
+void gateway_stop(struct gateway *gateway)
 {
-    struct gateway *gateway = arg;
     if (gateway->phase != GATEWAY_SERVING) {
         return;
     }
-    log_write(LOG_LEVEL_INFO, "stopping", "signal=%d clients=%zu", signal_no,
+    log_write(LOG_LEVEL_INFO, "stopping", "slot=%" PRIu64 " clients=%zu", gateway->options->slot,
               client_set_count(&gateway->clients));
     gateway->phase = GATEWAY_DRAINING;
     listener_close(gateway->listener);
     gateway->listener = NULL;
     client_set_refuse(&gateway->clients);
     connection_set_pause_reading(&gateway->clients.connections, true);
-    loop_timer_set(gateway->loop, &gateway->drain_deadline,
-                   loop_now_ms(gateway->loop) + gateway->options->outcome_timeout_ms);
+    /* Without a link no outcome will come: then there is nothing to wait for. */
+    uint64_t wait_ms = gateway->has_lost_link ? 0 : gateway->options->outcome_timeout_ms;
+    loop_timer_set(gateway->loop, &gateway->drain_deadline, loop_now_ms(gateway->loop) + wait_ms);
+}
+
+static void on_signal(void *arg, int signal_no)
+{
+    (void)signal_no;
+    gateway_stop(arg);
 }
 
 static void advance_phase(struct gateway *gateway)
@@ -203,10 +209,11 @@ struct gateway *gateway_new(const struct gateway_options *options)
     return gateway;
 }
 
-void gateway_run(struct gateway *gateway)
+bool gateway_run(struct gateway *gateway)
 {
     loop_run(gateway->loop);
     log_write(LOG_LEVEL_INFO, "stopped", "slot=%" PRIu64, gateway->options->slot);
+    return !gateway->has_lost_link;
 }
 
 void gateway_free(struct gateway *gateway)

@@ -59,6 +59,12 @@ static void on_down(void *arg)
     end->down_count++;
 }
 
+static void on_lost(void *arg)
+{
+    (void)arg;
+    fail_msg("the link is lost for good");
+}
+
 static bool on_batch(void *arg, struct slice batch)
 {
     struct end *end = arg;
@@ -77,6 +83,7 @@ static bool on_batch(void *arg, struct slice batch)
 static const struct link_handlers handlers = {
     .on_up = on_up,
     .on_down = on_down,
+    .on_lost = on_lost,
     .on_batch = on_batch,
 };
 
