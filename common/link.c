@@ -17,6 +17,9 @@
 enum {
     BATCH_MAX_BYTES = 256 * 1024, /* a larger one costs no less a byte, and delays the first */
     BATCHES_PER_TURN = 16,        /* so that one busy link cannot hold up a turn */
+    /* Batches that nng may take in before the loop has read them. Not fewer: nng 1.5.2 fails most
+     * often when a connection ends while a batch waits for room here (see on_silence). */
+    RECEIVE_BUFFER_BATCHES = 128,
     RECONNECT_MIN_MS = 250,
     RECONNECT_MAX_MS = 250,
     /* Not connected again after this long, though somebody listens: many times RECONNECT_MAX_MS. */
@@ -205,9 +208,10 @@ static const char *set_socket_up(struct link *link)
     if (nng_pair0_open(&link->socket) != 0) {
         return "open";
     }
-    /* No buffers in nng: a batch is accepted only by a live connection, and none outlives it. */
+    /* No send buffer in nng: a batch is accepted only by a live connection, and none outlives it.
+     */
     if (nng_socket_set_int(link->socket, NNG_OPT_SENDBUF, 0) != 0 ||
-        nng_socket_set_int(link->socket, NNG_OPT_RECVBUF, 0) != 0 ||
+        nng_socket_set_int(link->socket, NNG_OPT_RECVBUF, RECEIVE_BUFFER_BATCHES) != 0 ||
         nng_socket_set_size(link->socket, NNG_OPT_RECVMAXSZ, receive_max_bytes) != 0 ||
         nng_socket_set_ms(link->socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS) != 0 ||
         nng_socket_set_ms(link->socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS) != 0) {
