@@ -25,6 +25,8 @@ struct broker {
     struct loop *loop;
     struct router *router;
     struct loop_timer tick;
+    uint64_t start_ms;
+    bool has_recovered;
     uint32_t slot_count;
     struct slot slots[];
 };
@@ -41,7 +43,7 @@ static void on_link_down(void *arg)
 {
     struct slot *slot = arg;
     struct broker *broker = slot->broker;
-    router_link_down(broker->router, slot->number);
+    router_link_down(broker->router, slot->number, loop_now_ms(broker->loop));
     log_write(LOG_LEVEL_WARN, "link-down", "slot=%u sessions_left=%zu", slot->number,
               router_stats(broker->router).sessions);
 }
@@ -73,15 +75,17 @@ static void on_signal(void *arg, int signal_no)
     loop_stop(broker->loop);
 }
 
-static void set_tick(struct broker *broker)
-{
-    loop_timer_set(broker->loop, &broker->tick, loop_now_ms(broker->loop) + TICK_MS);
-}
-
 static void on_tick(struct loop_timer *timer)
 {
     struct broker *broker = container_of(timer, struct broker, tick);
     router_tick(broker->router, loop_now_ms(broker->loop));
+}
+
+static void log_recovered(struct broker *broker)
+{
+    broker->has_recovered = true;
+    log_write(LOG_LEVEL_INFO, "recovered", "sessions=%zu ms=%" PRIu64,
+              router_stats(broker->router).sessions, loop_now_ms(broker->loop) - broker->start_ms);
 }
 
 /* All that the turn produced leaves here, a batch a link. Ending a link produces answers for
@@ -98,8 +102,11 @@ static void on_turn_end(void *arg)
     for (uint32_t i = 0; i < broker->slot_count; i++) {
         link_flush(broker->slots[i].link);
     }
-    if (broker->tick.next == NULL && router_stats(broker->router).transfers > 0) {
-        set_tick(broker);
+    if (!broker->has_recovered && !router_is_recovering(broker->router)) {
+        log_recovered(broker);
+    }
+    if (broker->tick.next == NULL && router_needs_tick(broker->router)) {
+        loop_timer_set(broker->loop, &broker->tick, loop_now_ms(broker->loop) + TICK_MS);
     }
 }
 
@@ -142,7 +149,12 @@ static bool set_up(struct broker *broker)
         .slot_count = (uint32_t)options->gateways,
         .devices_max = options->devices_max,
         .transfers_max = options->transfers_max,
+        .kept_max_bytes = options->kept_max_bytes,
         .transfer_timeout_ms = options->outcome_timeout_ms,
+        .recovery_ms = options->recovery_ms,
+        .hold_ms = options->hold_ms,
+        .hold_users_max = options->hold_users_max,
+        .hold_messages_max = options->hold_messages_max,
     };
     broker->loop = loop_new(on_turn_end, broker);
     if (broker->loop == NULL || !loop_watch_signals(broker->loop, on_signal, broker) ||
@@ -152,7 +164,8 @@ static bool set_up(struct broker *broker)
         log_write(LOG_LEVEL_ERROR, "start-failed", "error=\"%s\"", strerror(errno));
         return false;
     }
-    broker->router = router_new(&config);
+    broker->start_ms = loop_now_ms(broker->loop);
+    broker->router = router_new(&config, broker->start_ms);
     if (broker->router == NULL) {
         log_write(LOG_LEVEL_ERROR, "start-failed", "error=memory");
         return false;

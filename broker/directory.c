@@ -74,7 +74,9 @@ void directory_fini(struct directory *directory)
     for (uint32_t i = 0; i < directory->slot_count; i++) {
         struct session *session = NULL;
         while ((session = directory_first_of_slot(directory, i)) != NULL) {
+            struct user *user = session->user;
             directory_remove(directory, session);
+            directory_release_user(directory, user);
         }
         map_fini(&directory->slots[i].by_id);
     }
@@ -105,7 +107,7 @@ struct session *directory_first_of_slot(const struct directory *directory, uint3
 
 struct session *directory_first_of_user(const struct user *user)
 {
-    return container_of(user->sessions, struct session, of_user);
+    return user->sessions == NULL ? NULL : container_of(user->sessions, struct session, of_user);
 }
 
 struct session *directory_next_of_user(const struct session *session)
@@ -146,8 +148,7 @@ static struct user *get_user(struct directory *directory, struct slice user_id)
     if (user == NULL) {
         return NULL;
     }
-    user->sessions = NULL;
-    user->id_len = (uint8_t)user_id.len;
+    *user = (struct user){.id_len = (uint8_t)user_id.len};
     memcpy(user->id, user_id.data, user_id.len);
     map_insert(&directory->users, &user->by_id);
     return user;
@@ -162,15 +163,18 @@ struct session *directory_add(struct directory *directory, uint32_t slot,
     if (session == NULL) {
         return NULL;
     }
-    session->user = get_user(directory, attach->user_id);
-    if (session->user == NULL) {
+    struct user *user = get_user(directory, attach->user_id);
+    if (user == NULL) {
         free(session);
         return NULL;
     }
-    session->id = attach->session_id;
-    session->since_ms = attach->since_ms;
-    session->slot = slot;
-    session->device_id_len = (uint8_t)device_id.len;
+    *session = (struct session){
+        .id = attach->session_id,
+        .since_ms = attach->since_ms,
+        .user = user,
+        .slot = slot,
+        .device_id_len = (uint8_t)device_id.len,
+    };
     if (device_id.len > 0) {
         memcpy(session->device_id, device_id.data, device_id.len);
     }
@@ -183,14 +187,52 @@ struct session *directory_add(struct directory *directory, uint32_t slot,
 
 void directory_remove(struct directory *directory, struct session *session)
 {
-    struct user *user = session->user;
+    assert(!session->has_left);
     map_remove(&directory->slots[session->slot].by_id, &session->by_id);
     link_remove(&session->of_slot);
     link_remove(&session->of_user);
-    free(session);
     directory->session_count--;
-    if (user->sessions == NULL) {
+    session->has_left = true;
+    session->user->departed_legs += session->legs;
+    if (session->legs == 0) {
+        free(session);
+    }
+}
+
+void directory_release_user(struct directory *directory, struct user *user)
+{
+    if (user->sessions == NULL && user->hold == NULL && user->transfers == 0) {
+        assert(user->departed_legs == 0);
         map_remove(&directory->users, &user->by_id);
         free(user);
+    }
+}
+
+void directory_count_transfer(struct user *user)
+{
+    user->transfers++;
+}
+
+void directory_uncount_transfer(struct user *user)
+{
+    assert(user->transfers > 0);
+    user->transfers--;
+}
+
+void directory_count_leg(struct session *session)
+{
+    assert(!session->has_left);
+    session->legs++;
+}
+
+void directory_uncount_leg(struct session *session)
+{
+    assert(session->legs > 0);
+    session->legs--;
+    if (session->has_left) {
+        session->user->departed_legs--;
+        if (session->legs == 0) {
+            free(session);
+        }
     }
 }

@@ -1,11 +1,15 @@
 /* Who is connected, and where: users by userId, each with its sessions (one a device), and the
  * sessions of each slot by their id. Holds no opinion: who replaces whom is the router's business.
- * Compact, since there may be a million: about 100 bytes and the two ids for a user of one device.
- */
+ * Compact, since there may be a million: about 130 bytes and the two ids for a user of one device.
+ *
+ * A user stays while it has a session, a hold (holds.h) or a transfer (transfers.h); a session that
+ * has left the directory stays in memory while a transfer has a leg to it. */
 #pragma once
 
 #include "common/link_codec.h"
 #include "common/map.h"
+
+struct hold;
 
 struct session_link {
     struct session_link *next;
@@ -14,7 +18,10 @@ struct session_link {
 
 struct user {
     struct map_node by_id;
-    struct session_link *sessions; /* at least one; the newest first */
+    struct session_link *sessions; /* the newest first; NULL: nobody is connected */
+    struct hold *hold;             /* NULL: none; kept by holds.h */
+    uint32_t transfers;            /* to this user */
+    uint32_t departed_legs;        /* unanswered ones, to sessions that have left */
     uint8_t id_len;
     uint8_t id[];
 };
@@ -27,6 +34,9 @@ struct session {
     struct session_link of_user;
     struct session_link of_slot;
     uint32_t slot;
+    uint32_t legs; /* unanswered ones to this session */
+    bool has_left;
+    bool was_handed; /* some message */
     uint8_t device_id_len;
     uint8_t device_id[];
 };
@@ -46,7 +56,7 @@ struct directory {
 /* False: no memory. */
 MUST_CHECK bool directory_init(struct directory *directory, uint32_t slot_count,
                                const uint8_t hash_key[16]);
-/* Frees all sessions as well. */
+/* Frees all users and sessions as well; there must be no leg to any, and no hold. */
 void directory_fini(struct directory *directory);
 
 /* Each of these: NULL where there is none. */
@@ -65,5 +75,14 @@ struct slice directory_device_id(const struct session *session);
 /* Copies what it needs of `attach`, whose session id must be new to the slot. NULL: no memory. */
 MUST_CHECK struct session *directory_add(struct directory *directory, uint32_t slot,
                                          const struct link_attach *attach);
-/* Frees the session, and its user with the last one. */
+/* The session leaves. Its user stays until directory_release_user, even without any session. */
 void directory_remove(struct directory *directory, struct session *session);
+/* Frees the user if nothing is left of it. */
+void directory_release_user(struct directory *directory, struct user *user);
+
+/* A transfer to the user begins or ends; with the last one directory_release_user is due. */
+void directory_count_transfer(struct user *user);
+void directory_uncount_transfer(struct user *user);
+/* A leg to the session begins or ends. */
+void directory_count_leg(struct session *session);
+void directory_uncount_leg(struct session *session);

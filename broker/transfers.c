@@ -3,10 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* About 130,000 transfers' worth of free blocks; what a burst needs beyond goes back. */
+/* Some 30,000 transfers' worth of free blocks; what a burst needs beyond goes back. */
 enum { POOL_KEPT_MAX_BYTES = 16 * 1024 * 1024 };
 
-static_assert(sizeof(struct transfer) <= POOL_BLOCK_MIN_BYTES, "a transfer is one smallest block");
 static_assert(sizeof(struct transfer_key) == 2 * sizeof(uint64_t), "a key is hashed as its bytes");
 
 /* Which outcome speaks for the message when its legs differ: the higher. A message that may have
@@ -54,33 +53,62 @@ static void list_remove(struct transfer_list *list, struct transfer *transfer)
     }
 }
 
+/* The one place where a transfer's state changes. */
+static void move_to(struct transfers *all, struct transfer *transfer, enum transfer_state state)
+{
+    assert((state == TRANSFER_UNDER_WAY) == (transfer->first_leg != NULL));
+    list_remove(&all->lists[transfer->state], transfer);
+    transfer->state = state;
+    list_append(&all->lists[state], transfer);
+}
+
 /* Takes out the leg that `link` points at. */
 static void remove_leg(struct transfers *all, struct transfer *transfer, struct transfer_leg **link)
 {
     struct transfer_leg *leg = *link;
     *link = leg->next;
-    all->leg_counts[leg->slot]--;
+    all->leg_counts[leg->session->slot]--;
+    directory_uncount_leg(leg->session);
     if (leg != &transfer->own_leg) {
         pool_return(&all->pool, leg, sizeof *leg);
     }
 }
 
-static void free_transfer(struct transfers *all, struct transfer_list *list,
-                          struct transfer *transfer)
+static void remove_all_legs(struct transfers *all, struct transfer *transfer)
 {
     while (transfer->first_leg != NULL) {
         remove_leg(all, transfer, &transfer->first_leg);
     }
-    list_remove(list, transfer);
-    map_remove(&all->by_key, &transfer->by_key);
-    pool_return(&all->pool, transfer, sizeof *transfer);
-    all->count--;
 }
 
-bool transfers_init(struct transfers *all, uint32_t slot_count, size_t legs_max,
-                    const uint8_t hash_key[16])
+static size_t memory_of(size_t payload_len)
 {
-    *all = (struct transfers){.slot_count = slot_count, .legs_max = legs_max};
+    return sizeof(struct transfer) + payload_len;
+}
+
+void transfers_close(struct transfers *all, struct transfer *transfer)
+{
+    remove_all_legs(all, transfer);
+    list_remove(&all->lists[transfer->state], transfer);
+    map_remove(&all->by_key, &transfer->by_key);
+    struct user *user = transfer->user;
+    size_t bytes = memory_of(transfer->payload_len);
+    all->kept_bytes -= bytes;
+    all->count--;
+    pool_return(&all->pool, transfer, bytes);
+    directory_uncount_transfer(user);
+    directory_release_user(all->directory, user);
+}
+
+bool transfers_init(struct transfers *all, struct directory *directory, uint32_t slot_count,
+                    size_t legs_max, size_t kept_max_bytes, const uint8_t hash_key[16])
+{
+    *all = (struct transfers){
+        .directory = directory,
+        .slot_count = slot_count,
+        .legs_max = legs_max,
+        .kept_max_bytes = kept_max_bytes,
+    };
     pool_init(&all->pool, POOL_KEPT_MAX_BYTES);
     all->leg_counts = calloc(slot_count, sizeof *all->leg_counts);
     if (all->leg_counts == NULL || !map_init(&all->by_key, hash_key, transfer_key_bytes)) {
@@ -92,11 +120,10 @@ bool transfers_init(struct transfers *all, uint32_t slot_count, size_t legs_max,
 
 void transfers_fini(struct transfers *all)
 {
-    while (all->under_way.first != NULL) {
-        free_transfer(all, &all->under_way, all->under_way.first);
-    }
-    while (all->done.first != NULL) {
-        free_transfer(all, &all->done, all->done.first);
+    for (int state = 0; state < TRANSFER_STATE_COUNT; state++) {
+        while (all->lists[state].first != NULL) {
+            transfers_close(all, all->lists[state].first);
+        }
     }
     free(all->leg_counts);
     map_fini(&all->by_key);
@@ -104,32 +131,47 @@ void transfers_fini(struct transfers *all)
     *all = (struct transfers){0};
 }
 
-struct transfer *transfers_open(struct transfers *all, uint32_t source_slot,
-                                struct transfer_key key, uint64_t deadline_ms)
+struct transfer *transfers_find(const struct transfers *all, struct transfer_key key)
 {
-    assert(all->under_way.last == NULL || all->under_way.last->deadline_ms <= deadline_ms);
-    assert(map_find(&all->by_key, slice_of(&key, sizeof key)) == NULL);
-    struct transfer *transfer = pool_take(&all->pool, sizeof *transfer);
+    struct map_node *node = map_find(&all->by_key, slice_of(&key, sizeof key));
+    return node == NULL ? NULL : transfer_of_node(node);
+}
+
+struct transfer *transfers_open(struct transfers *all, const struct transfer_start *start)
+{
+    size_t bytes = memory_of(start->payload.len);
+    if (bytes > all->kept_max_bytes - all->kept_bytes) {
+        return NULL;
+    }
+    struct transfer *transfer = pool_take(&all->pool, bytes);
     if (transfer == NULL) {
         return NULL;
     }
     *transfer = (struct transfer){
-        .key = key,
-        .deadline_ms = deadline_ms,
-        .source_slot = source_slot,
+        .key = start->key,
+        .user = start->user,
+        .deadline_ms = start->deadline_ms,
+        .state = TRANSFER_DONE,
         .outcome = OUTCOME_USER_OFFLINE,
+        .source_slot = start->source_slot,
+        .payload_len = (uint32_t)start->payload.len,
+        .is_repeat = start->is_repeat,
     };
+    if (start->payload.len > 0) {
+        memcpy(transfer->payload, start->payload.data, start->payload.len);
+    }
     map_insert(&all->by_key, &transfer->by_key);
-    list_append(&all->under_way, transfer);
+    list_append(&all->lists[TRANSFER_DONE], transfer);
+    directory_count_transfer(start->user);
+    all->kept_bytes += bytes;
     all->count++;
     return transfer;
 }
 
-bool transfers_add_leg(struct transfers *all, struct transfer *transfer, uint32_t slot,
-                       uint64_t session_id)
+bool transfers_add_leg(struct transfers *all, struct transfer *transfer, struct session *session)
 {
-    assert(slot < all->slot_count);
-    if (all->leg_counts[slot] >= all->legs_max) {
+    assert(session->slot < all->slot_count);
+    if (all->leg_counts[session->slot] >= all->legs_max) {
         return false;
     }
     bool is_first = transfer->first_leg == NULL;
@@ -137,14 +179,15 @@ bool transfers_add_leg(struct transfers *all, struct transfer *transfer, uint32_
     if (leg == NULL) {
         return false;
     }
-    *leg = (struct transfer_leg){.session_id = session_id, .slot = slot};
+    *leg = (struct transfer_leg){.session = session};
     if (is_first) {
         transfer->first_leg = leg;
     } else {
         transfer->last_leg->next = leg;
     }
     transfer->last_leg = leg;
-    all->leg_counts[slot]++;
+    directory_count_leg(session);
+    all->leg_counts[session->slot]++;
     return true;
 }
 
@@ -161,30 +204,41 @@ void transfer_note(struct transfer *transfer, enum outcome outcome)
     }
 }
 
-/* Moves a transfer that is under way and has no unanswered leg to the done ones. */
+void transfers_send(struct transfers *all, struct transfer *transfer, uint64_t expires_ms)
+{
+    const struct transfer *last = all->lists[TRANSFER_UNDER_WAY].last;
+    assert(transfer->state == TRANSFER_DONE && (last == NULL || last->expires_ms <= expires_ms));
+    if (transfer->first_leg != NULL) {
+        transfer->expires_ms = expires_ms;
+        move_to(all, transfer, TRANSFER_UNDER_WAY);
+    }
+}
+
+void transfers_hold(struct transfers *all, struct transfer *transfer)
+{
+    assert(transfer->state == TRANSFER_DONE);
+    move_to(all, transfer, TRANSFER_HELD);
+}
+
+void transfers_unhold(struct transfers *all, struct transfer *transfer)
+{
+    assert(transfer->state == TRANSFER_HELD);
+    move_to(all, transfer, TRANSFER_DONE);
+}
+
 static void finish_if_answered(struct transfers *all, struct transfer *transfer)
 {
     if (transfer->first_leg == NULL) {
-        list_remove(&all->under_way, transfer);
-        list_append(&all->done, transfer);
+        move_to(all, transfer, TRANSFER_DONE);
     }
 }
 
-void transfers_start(struct transfers *all, struct transfer *transfer)
-{
-    finish_if_answered(all, transfer);
-}
-
-void transfers_answer(struct transfers *all, struct transfer_key key, uint32_t slot,
+void transfers_answer(struct transfers *all, struct transfer *transfer, uint32_t slot,
                       uint64_t session_id, enum outcome outcome)
 {
-    struct map_node *node = map_find(&all->by_key, slice_of(&key, sizeof key));
-    if (node == NULL) {
-        return;
-    }
-    struct transfer *transfer = transfer_of_node(node);
     struct transfer_leg **link = &transfer->first_leg;
-    while (*link != NULL && !((*link)->slot == slot && (*link)->session_id == session_id)) {
+    while (*link != NULL &&
+           !((*link)->session->slot == slot && (*link)->session->id == session_id)) {
         link = &(*link)->next;
     }
     if (*link == NULL) {
@@ -198,10 +252,9 @@ void transfers_answer(struct transfers *all, struct transfer_key key, uint32_t s
 void transfers_expire(struct transfers *all, uint64_t now_ms)
 {
     struct transfer *transfer = NULL;
-    while ((transfer = all->under_way.first) != NULL && transfer->deadline_ms <= now_ms) {
-        while (transfer->first_leg != NULL) {
-            remove_leg(all, transfer, &transfer->first_leg);
-        }
+    while ((transfer = all->lists[TRANSFER_UNDER_WAY].first) != NULL &&
+           transfer->expires_ms <= now_ms) {
+        remove_all_legs(all, transfer);
         transfer_note(transfer, OUTCOME_UNCONFIRMED);
         finish_if_answered(all, transfer);
     }
@@ -211,7 +264,7 @@ static void end_legs_to(struct transfers *all, struct transfer *transfer, uint32
 {
     struct transfer_leg **link = &transfer->first_leg;
     while (*link != NULL) {
-        if ((*link)->slot == slot) {
+        if ((*link)->session->slot == slot) {
             remove_leg(all, transfer, link);
             transfer_note(transfer, OUTCOME_UNCONFIRMED);
         } else {
@@ -223,29 +276,30 @@ static void end_legs_to(struct transfers *all, struct transfer *transfer, uint32
 
 void transfers_end_slot(struct transfers *all, uint32_t slot)
 {
-    assert(all->done.first == NULL);
+    assert(transfers_first_done(all) == NULL);
     struct transfer *next = NULL;
-    for (struct transfer *transfer = all->under_way.first; transfer != NULL; transfer = next) {
+    for (struct transfer *transfer = all->lists[TRANSFER_UNDER_WAY].first; transfer != NULL;
+         transfer = next) {
         next = transfer->next;
         if (transfer->source_slot == slot) {
-            free_transfer(all, &all->under_way, transfer);
+            transfers_close(all, transfer);
         } else {
             end_legs_to(all, transfer, slot);
         }
     }
 }
 
-bool transfers_pop_done(struct transfers *all, struct transfer_result *result)
+struct transfer *transfers_first_done(const struct transfers *all)
 {
-    struct transfer *transfer = all->done.first;
-    if (transfer == NULL) {
-        return false;
-    }
-    *result = (struct transfer_result){
-        .source_slot = transfer->source_slot,
-        .seq = transfer->key.seq,
-        .outcome = transfer->outcome,
-    };
-    free_transfer(all, &all->done, transfer);
-    return true;
+    return all->lists[TRANSFER_DONE].first;
+}
+
+struct transfer *transfers_first_held(const struct transfers *all)
+{
+    return all->lists[TRANSFER_HELD].first;
+}
+
+size_t transfers_leg_count(const struct transfers *all, uint32_t slot)
+{
+    return all->leg_counts[slot];
 }

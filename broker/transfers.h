@@ -1,12 +1,13 @@
-/* The messages that were handed to gateways and whose outcome is not yet known. A transfer is one
- * message, a leg its way to one session; a transfer is done when no leg is unanswered, and waits
- * then to be popped. Its outcome is the best of its legs': delivered to one device is delivered.
+/* The messages that wait for their outcome. A transfer is one message, a leg its way to one
+ * session. It is under way while a leg is unanswered, or held (holds.h) while its user is away, or
+ * done; a done one waits to be taken with transfers_first_done, and then closed or held. Its
+ * outcome is the best of its legs': delivered to one device is delivered.
  *
- * A transfer is opened, given its legs, started; all between two pops, so that none without an
- * unanswered leg stays. Hence legs_max for each slot bounds the memory. */
+ * Transfers keep their payload, so that one that comes back from a session that has gone can wait
+ * for its user. legs_max for each slot and kept_max_bytes for all bound the memory. */
 #pragma once
 
-#include "common/map.h"
+#include "broker/directory.h"
 #include "common/outcome.h"
 #include "common/pool.h"
 
@@ -18,21 +19,31 @@ struct transfer_key {
 
 struct transfer_leg {
     struct transfer_leg *next;
-    uint64_t session_id;
-    uint32_t slot;
+    struct session *session;
 };
+
+enum transfer_state { TRANSFER_UNDER_WAY, TRANSFER_HELD, TRANSFER_DONE, TRANSFER_STATE_COUNT };
 
 struct transfer {
     struct map_node by_key;
     struct transfer_key key;
-    struct transfer *prev;
+    struct transfer *prev; /* among those of its state, the one that came to it first in front */
     struct transfer *next;
-    uint64_t deadline_ms;
+    struct transfer *prev_held; /* while it is held: in its hold's queue */
+    struct transfer *next_held;
+    struct user *user;
+    uint64_t expires_ms;            /* while it is under way: unconfirmed from then on */
+    uint64_t deadline_ms;           /* not to be delivered from then on */
     struct transfer_leg *first_leg; /* the unanswered ones, in the order in which they were added */
     struct transfer_leg *last_leg;
     struct transfer_leg own_leg; /* most have just one */
-    uint32_t source_slot;
+    enum transfer_state state;
     enum outcome outcome; /* the best so far */
+    uint32_t source_slot;
+    uint32_t payload_len;
+    bool is_repeat;
+    bool was_sent; /* to sessions, in vain if it is held or done */
+    uint8_t payload[];
 };
 
 struct transfer_list {
@@ -41,48 +52,76 @@ struct transfer_list {
 };
 
 struct transfers {
+    struct directory *directory;
     struct map by_key;
-    struct pool pool;               /* transfers, and legs beyond the first */
-    struct transfer_list under_way; /* the oldest first */
-    struct transfer_list done;
-    size_t count; /* on both lists */
+    struct pool pool; /* transfers, and legs beyond the first */
+    struct transfer_list lists[TRANSFER_STATE_COUNT];
+    size_t count; /* in any state */
+    size_t kept_bytes;
+    size_t kept_max_bytes;
     size_t legs_max;
     uint32_t slot_count;
     size_t *leg_counts; /* unanswered ones to each slot */
 };
 
-struct transfer_result {
+/* What a message is when it comes. */
+struct transfer_start {
+    struct transfer_key key;
     uint32_t source_slot;
-    uint64_t seq;
-    enum outcome outcome;
+    struct user *user;
+    uint64_t deadline_ms;
+    bool is_repeat;
+    struct slice payload;
 };
 
-/* False: no memory. */
-MUST_CHECK bool transfers_init(struct transfers *all, uint32_t slot_count, size_t legs_max,
+/* False: no memory. `directory` must outlive the transfers. */
+MUST_CHECK bool transfers_init(struct transfers *all, struct directory *directory,
+                               uint32_t slot_count, size_t legs_max, size_t kept_max_bytes,
                                const uint8_t hash_key[16]);
+/* Closes all transfers, held ones as well: the holds' queues must not be used any more. */
 void transfers_fini(struct transfers *all);
 
-/* Deadlines must not fall from one to the next, and `key` must not be under way.
- * NULL: no memory. */
-MUST_CHECK struct transfer *transfers_open(struct transfers *all, uint32_t source_slot,
-                                           struct transfer_key key, uint64_t deadline_ms);
+/* NULL: unknown. */
+struct transfer *transfers_find(const struct transfers *all, struct transfer_key key);
+
+/* A new one, done as yet; copies the payload. Its key must be new.
+ * NULL: too much is kept, or no memory. */
+MUST_CHECK struct transfer *transfers_open(struct transfers *all,
+                                           const struct transfer_start *start);
+/* Forgets it. It may have legs, but must not be in a hold's queue. */
+void transfers_close(struct transfers *all, struct transfer *transfer);
+
 /* False: too many are under way to that slot, or no memory. */
-MUST_CHECK bool transfers_add_leg(struct transfers *all, struct transfer *transfer, uint32_t slot,
-                                  uint64_t session_id);
+MUST_CHECK bool transfers_add_leg(struct transfers *all, struct transfer *transfer,
+                                  struct session *session);
 /* The outcome of a leg that was never sent. */
 void transfer_note(struct transfer *transfer, enum outcome outcome);
-/* No more legs: from now on it is done as soon as all are answered. */
-void transfers_start(struct transfers *all, struct transfer *transfer);
+/* No more legs: it is under way, or done if it has none. `expires_ms` must not fall from one call
+ * to the next. */
+void transfers_send(struct transfers *all, struct transfer *transfer, uint64_t expires_ms);
+/* It waits for its user. Only without legs. */
+void transfers_hold(struct transfers *all, struct transfer *transfer);
+/* It waits no longer, and is done. */
+void transfers_unhold(struct transfers *all, struct transfer *transfer);
 
 /* True: a leg can end so; the other outcomes are for senders alone. */
 bool transfer_leg_can_end(enum outcome outcome);
 /* The answer of the gateway on `slot`. Ignored where no such leg waits: its time was over. */
-void transfers_answer(struct transfers *all, struct transfer_key key, uint32_t slot,
+void transfers_answer(struct transfers *all, struct transfer *transfer, uint32_t slot,
                       uint64_t session_id, enum outcome outcome);
-/* Legs whose transfer's deadline has come are unconfirmed. */
+/* Those under way whose time has come are unconfirmed, and done. */
 void transfers_expire(struct transfers *all, uint64_t now_ms);
-/* Legs to that slot are unconfirmed; transfers from it are forgotten. */
+/* Legs to that slot are unconfirmed; transfers from it that are under way are closed. None may be
+ * done. */
 void transfers_end_slot(struct transfers *all, uint32_t slot);
 
-/* Takes the transfer that was done first. False: none is. */
-MUST_CHECK bool transfers_pop_done(struct transfers *all, struct transfer_result *result);
+/* NULL: none is. */
+struct transfer *transfers_first_done(const struct transfers *all);
+struct transfer *transfers_first_held(const struct transfers *all);
+/* Unanswered legs to that slot. */
+size_t transfers_leg_count(const struct transfers *all, uint32_t slot);
+
+static inline struct slice transfer_payload(const struct transfer *transfer)
+{
+    return slice_of(transfer->payload, transfer->payload_len);
+}

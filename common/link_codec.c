@@ -5,7 +5,10 @@
 #include <assert.h>
 
 /* The largest body besides its payload: submit, with both its strings at their bounds. */
-enum { SUBMIT_MAX_BYTES = 8 + 8 + 1 + (1 + USER_ID_MAX_BYTES) + (1 + CALL_ID_MAX_BYTES) };
+enum {
+    SUBMIT_MAX_BYTES = 8 + 8 + 8 + 1 + 1 + (1 + USER_ID_MAX_BYTES) + (1 + CALL_ID_MAX_BYTES),
+    SUBMIT_REPEAT_OFFSET = LINK_RECORD_HEADER_BYTES + 8 + 8 + 8,
+};
 
 static_assert(LINK_RECORD_HEADER_BYTES + SUBMIT_MAX_BYTES <= LINK_RECORD_OVERHEAD_BYTES,
               "the overhead covers every record");
@@ -89,6 +92,11 @@ static struct slice read_payload(struct reader *reader)
     return read_bytes(reader, reader->rest.len);
 }
 
+static bool read_flag(struct reader *reader)
+{
+    return read_below(reader, 2) != 0;
+}
+
 static void put_string(struct buffer *out, struct slice string, size_t min_bytes, size_t max_bytes)
 {
     assert(string.len >= min_bytes && string.len <= max_bytes);
@@ -146,11 +154,26 @@ static void read_session(struct reader *reader, struct link_record *record)
     record->session.session_id = read_u64(reader);
 }
 
+/* synced and ready say all by their kind. */
+static void put_nothing(struct buffer *out, const struct link_record *record)
+{
+    (void)out;
+    (void)record;
+}
+
+static void read_nothing(struct reader *reader, struct link_record *record)
+{
+    (void)reader;
+    (void)record;
+}
+
 static void put_submit(struct buffer *out, const struct link_record *record)
 {
     assert(record->submit.type < CALL_TYPE_COUNT);
     buffer_put_u64(out, record->submit.seq);
     buffer_put_u64(out, record->submit.session_id);
+    buffer_put_u64(out, record->submit.deadline_ms);
+    buffer_put_u8(out, record->submit.is_repeat ? 1 : 0);
     buffer_put_u8(out, (uint8_t)record->submit.type);
     put_string(out, record->submit.to, 1, USER_ID_MAX_BYTES);
     put_string(out, record->submit.call_id, 0, CALL_ID_MAX_BYTES);
@@ -161,6 +184,8 @@ static void read_submit(struct reader *reader, struct link_record *record)
 {
     record->submit.seq = read_u64(reader);
     record->submit.session_id = read_u64(reader);
+    record->submit.deadline_ms = read_u64(reader);
+    record->submit.is_repeat = read_flag(reader);
     record->submit.type = (enum call_type)read_below(reader, CALL_TYPE_COUNT);
     record->submit.to = read_string(reader, 1, USER_ID_MAX_BYTES);
     record->submit.call_id = read_string(reader, 0, CALL_ID_MAX_BYTES);
@@ -188,6 +213,8 @@ static void put_deliver(struct buffer *out, const struct link_record *record)
     buffer_put_u64(out, record->deliver.source_instance_id);
     buffer_put_u64(out, record->deliver.seq);
     buffer_put_u64(out, record->deliver.session_id);
+    buffer_put_u64(out, record->deliver.deadline_ms);
+    buffer_put_u8(out, record->deliver.is_repeat ? 1 : 0);
     put_payload(out, record->deliver.payload);
 }
 
@@ -196,6 +223,8 @@ static void read_deliver(struct reader *reader, struct link_record *record)
     record->deliver.source_instance_id = read_u64(reader);
     record->deliver.seq = read_u64(reader);
     record->deliver.session_id = read_u64(reader);
+    record->deliver.deadline_ms = read_u64(reader);
+    record->deliver.is_repeat = read_flag(reader);
     record->deliver.payload = read_payload(reader);
 }
 
@@ -233,10 +262,14 @@ static const struct body_codec body_codecs[LINK_RECORD_KIND_COUNT] = {
     [LINK_HELLO] = {put_greeting, read_greeting},
     [LINK_ATTACH] = {put_attach, read_attach},
     [LINK_DETACH] = {put_session, read_session},
+    [LINK_RETIRE] = {put_session, read_session},
+    [LINK_SYNCED] = {put_nothing, read_nothing},
     [LINK_SUBMIT] = {put_submit, read_submit},
     [LINK_DELIVERY_OUTCOME] = {put_delivery_outcome, read_delivery_outcome},
     [LINK_WELCOME] = {put_greeting, read_greeting},
     [LINK_ATTACHED] = {put_session, read_session},
+    [LINK_RETIRED] = {put_session, read_session},
+    [LINK_READY] = {put_nothing, read_nothing},
     [LINK_DELIVER] = {put_deliver, read_deliver},
     [LINK_SUBMIT_OUTCOME] = {put_submit_outcome, read_submit_outcome},
     [LINK_EVICT] = {put_evict, read_evict},
@@ -289,6 +322,13 @@ enum parse_result link_record_decode(struct slice *batch, struct link_record *re
     }
     *batch = head.rest;
     return PARSE_DONE;
+}
+
+void link_submit_set_repeat(uint8_t *record, size_t record_len)
+{
+    assert(record_len > SUBMIT_REPEAT_OFFSET &&
+           record[LINK_RECORD_HEADER_BYTES - 1] == LINK_SUBMIT);
+    record[SUBMIT_REPEAT_OFFSET] = 1;
 }
 
 size_t link_batch_cut(struct slice records, size_t max_bytes)

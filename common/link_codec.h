@@ -14,7 +14,7 @@
 #include "common/parse.h"
 
 enum {
-    LINK_VERSION = 1,
+    LINK_VERSION = 2,
     LINK_RECORD_HEADER_BYTES = 5,
     /* A payload, the largest message a gateway may be configured for plus its `from`. */
     LINK_PAYLOAD_MAX_BYTES = 17 * 1024 * 1024,
@@ -27,11 +27,15 @@ enum link_record_kind {
     LINK_HELLO = 1,        /* first on every connection: version, the gateway's instance */
     LINK_ATTACH,           /* a session wants to be in the directory */
     LINK_DETACH,           /* it is gone */
-    LINK_SUBMIT,           /* a message of a session */
+    LINK_RETIRE,           /* take it out of the directory; it is still served, until retired */
+    LINK_SYNCED,           /* all sessions that were there at the greeting have been attached */
+    LINK_SUBMIT,           /* a message of a session; only once the broker is ready */
     LINK_DELIVERY_OUTCOME, /* what became of one deliver */
     /* broker to gateway */
     LINK_WELCOME,        /* first on every connection, in answer to hello */
     LINK_ATTACHED,       /* the session can be called from now on */
+    LINK_RETIRED,        /* the session is out of the directory: no deliver follows for it */
+    LINK_READY,          /* in answer to synced, once the directory is whole: submit now */
     LINK_DELIVER,        /* write this payload to that session */
     LINK_SUBMIT_OUTCOME, /* what became of one submit */
     LINK_EVICT,          /* close that session with this code */
@@ -53,14 +57,16 @@ struct link_attach {
     struct slice device_id; /* 0 to DEVICE_ID_MAX_BYTES */
 };
 
-/* detach and attached. */
+/* detach, retire, attached, retired. */
 struct link_session {
     uint64_t session_id;
 };
 
 struct link_submit {
-    uint64_t seq; /* rises by one with each submit of a gateway's instance */
+    uint64_t seq; /* rises by one with each new message of a gateway's instance */
     uint64_t session_id;
+    uint64_t deadline_ms; /* not to be delivered from then on; CLOCK_MONOTONIC of this machine */
+    bool is_repeat;       /* a broker may have had it before, on an earlier connection */
     enum call_type type;
     struct slice to;      /* 1 to USER_ID_MAX_BYTES */
     struct slice call_id; /* 0 (none) to CALL_ID_MAX_BYTES */
@@ -71,6 +77,8 @@ struct link_deliver {
     uint64_t source_instance_id; /* of the gateway that submitted it */
     uint64_t seq;                /* that gateway's */
     uint64_t session_id;         /* the target's */
+    uint64_t deadline_ms;        /* as submitted */
+    bool is_repeat;              /* as submitted */
     struct slice payload;
 };
 
@@ -96,7 +104,7 @@ struct link_record {
     union {
         struct link_greeting greeting; /* LINK_HELLO, LINK_WELCOME */
         struct link_attach attach;
-        struct link_session session; /* LINK_DETACH, LINK_ATTACHED */
+        struct link_session session; /* LINK_DETACH, LINK_RETIRE, LINK_ATTACHED, LINK_RETIRED */
         struct link_submit submit;
         struct link_deliver deliver;
         struct link_delivery_outcome delivery_outcome;
@@ -112,6 +120,9 @@ void link_record_put(struct buffer *out, const struct link_record *record);
 /* Reads the first record of `batch` and moves `batch` behind it. Slices in `record` point into the
  * batch. An empty batch is PARSE_NEED_MORE: nothing is left. */
 enum parse_result link_record_decode(struct slice *batch, struct link_record *record);
+
+/* Turns a whole submit record, as link_record_put wrote it, into a repeat. */
+void link_submit_set_repeat(uint8_t *record, size_t record_len);
 
 /* How many bytes at the front of `records` (as written by link_record_put) are whole records and
  * together at most `max_bytes`; at least one record, however large. 0 only for an empty slice. */

@@ -109,6 +109,13 @@ bool client_send(struct client *client, enum websocket_opcode opcode, struct sli
     return false;
 }
 
+void client_stop_reading(struct client *client)
+{
+    assert(client->state == CLIENT_OPEN);
+    client->is_stopped = true;
+    connection_hold_reading(&client->conn, true);
+}
+
 /* Pays for one message; a client that is ahead of its rate by more than the burst is not read until
  * it is not. */
 static void charge_rate(struct client *client)
@@ -252,11 +259,11 @@ static void on_open_timer(struct client *client)
     uint64_t now = client_now_ms(client);
     if (client->is_throttled) {
         client->is_throttled = false;
-        connection_hold_reading(&client->conn, false);
+        connection_hold_reading(&client->conn, client->is_stopped);
         client->heard_ms = now;
     }
     bool is_late = now > client->conn.timer.due_ms + STALL_MS;
-    if (set->connections.reading_is_paused || is_late) {
+    if (set->connections.reading_is_paused || client->is_stopped || is_late) {
         client->heard_ms = now; /* not the client's silence but ours */
     }
     uint64_t ping_ms = client->heard_ms + config->ping_interval_ms;

@@ -51,6 +51,7 @@ struct client {
     enum client_state state;
     bool is_pinged;    /* since it was last heard of */
     bool is_throttled; /* held since it sends faster than its rate */
+    bool is_stopped;   /* by client_stop_reading */
     bool has_ended;    /* the peer sends no more; we still write our last word */
 };
 
@@ -64,6 +65,9 @@ void client_refuse(struct client *client, const struct http_refusal *refusal);
  * called. Only while OPEN. */
 MUST_CHECK bool client_send(struct client *client, enum websocket_opcode opcode,
                             struct slice payload);
+
+/* No message of it is read any more. Only while OPEN; what it is sent is sent. */
+void client_stop_reading(struct client *client);
 
 /* OPEN -> CLOSING with a close frame. What the socket does not take at once is dropped, but for
  * the frame that has been begun. Calls on_end. In any other state: nothing. */

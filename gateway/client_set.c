@@ -55,9 +55,27 @@ void client_set_take(struct client_set *set, int fd)
     client_wake_at(client, client_now_ms(client) + set->config.head_timeout_ms);
 }
 
+/* Whoever has no WebSocket yet gets 503. */
+static void refuse_unopened(struct client_set *set, struct client *client)
+{
+    if (client->state == CLIENT_WAITING) {
+        set->handlers->on_end(client, 0);
+        client_respond_refusal(client, &refusal_draining);
+    } else if (client->state == CLIENT_HEAD) {
+        client_respond_refusal(client, &refusal_draining);
+    }
+}
+
 void client_set_refuse(struct client_set *set)
 {
     set->refuses = true;
+    struct client *next = NULL;
+    for (struct client *client = set->first; client != NULL; client = next) {
+        next = client->next;
+        if (client->state == CLIENT_WAITING) {
+            refuse_unopened(set, client);
+        }
+    }
 }
 
 void client_set_close_all(struct client_set *set, uint16_t code, const char *reason)
@@ -67,11 +85,8 @@ void client_set_close_all(struct client_set *set, uint16_t code, const char *rea
         next = client->next;
         if (client->state == CLIENT_OPEN) {
             client_close(client, code, reason);
-        } else if (client->state == CLIENT_WAITING) {
-            set->handlers->on_end(client, 0);
-            client_respond_refusal(client, &refusal_draining);
-        } else if (client->state == CLIENT_HEAD) {
-            client_respond_refusal(client, &refusal_draining);
+        } else {
+            refuse_unopened(set, client);
         }
     }
 }

@@ -38,7 +38,7 @@ void client_set_fini(struct client_set *set);
 /* Takes an accepted socket. Beyond connections_max a handshake gets 503, and far beyond it the
  * socket is closed. */
 void client_set_take(struct client_set *set, int fd);
-/* From now on handshakes get 503 (draining). */
+/* Handshakes get 503 (draining), those that wait for an answer as well. */
 void client_set_refuse(struct client_set *set);
 /* Closes every client that is OPEN with `code`; those that are HEAD or WAITING get 503. */
 void client_set_close_all(struct client_set *set, uint16_t code, const char *reason);

@@ -1,5 +1,7 @@
 #include "gateway/exchange_internal.h"
 
+#include "common/close_code.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -7,6 +9,11 @@ enum {
     /* Attaches and submits wait here, not in `out`, once it holds this much: so that what the
      * broker must hear (detaches, outcomes) always finds room. */
     OUT_WINDOW_BYTES = 1024 * 1024,
+    /* A payload is not handed to its target in the last part of its time, one in so many but at
+     * most DELIVERY_MARGIN_MAX_MS: that is left to the outcome's way back, so that nobody is told
+     * that time is up for what is delivered a moment later. */
+    DELIVERY_MARGIN_DIVISOR = 10,
+    DELIVERY_MARGIN_MAX_MS = 1000,
 };
 
 struct exchange *exchange_new(const struct exchange_config *config,
@@ -24,8 +31,9 @@ struct exchange *exchange_new(const struct exchange_config *config,
     /* What no backlog can hold must be refused, or it would stand in the way of all behind it. */
     buffer_init(&exchange->record, config->backlog_max_bytes);
     session_table_init(&exchange->sessions);
-    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes)) {
-        free(exchange);
+    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes) ||
+        !deliveries_init(&exchange->deliveries, config->remembered_max, config->hash_key)) {
+        exchange_free(exchange);
         return NULL;
     }
     return exchange;
@@ -36,7 +44,7 @@ void exchange_free(struct exchange *exchange)
     if (exchange == NULL) {
         return;
     }
-    receipt_pool_fini(&exchange->receipts);
+    deliveries_fini(&exchange->deliveries);
     session_table_fini(&exchange->sessions);
     unanswered_fini(&exchange->unanswered);
     buffer_fini(&exchange->payload);
@@ -47,6 +55,11 @@ void exchange_free(struct exchange *exchange)
 bool exchange_is_greeted(const struct exchange *exchange)
 {
     return exchange->is_greeted;
+}
+
+bool exchange_is_ready(const struct exchange *exchange)
+{
+    return exchange->is_ready;
 }
 
 bool exchange_is_stuck(const struct exchange *exchange)
@@ -117,36 +130,94 @@ void exchange_link_up(struct exchange *exchange, struct buffer *out)
     put_record(exchange, &hello);
 }
 
+static bool is_sent(const struct exchange *exchange, const struct unanswered_message *message)
+{
+    return message->seq < exchange->next_unsent_seq;
+}
+
+/* True: it says that nobody got the message, and nobody ever will. */
+static bool is_refusal(enum outcome outcome)
+{
+    return outcome != OUTCOME_DELIVERED && outcome != OUTCOME_UNCONFIRMED;
+}
+
 void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
                      enum outcome outcome)
 {
-    struct session *session = session_find(&exchange->sessions, message->session_id);
-    if (!message->is_sent) {
+    uint64_t session_id = message->session_id;
+    struct session *session = session_find(&exchange->sessions, session_id);
+    if (!is_sent(exchange, message)) {
         exchange->unsent_bytes -= message->record_len;
     }
+    /* Whoever refuses a repeat does not know what became of it the time before. */
+    bool is_in_doubt = message->is_repeat && is_refusal(outcome);
     if (session != NULL) {
-        exchange->handlers->on_outcome(exchange->arg, session, outcome, unanswered_to(message),
-                                       unanswered_id(message));
+        session->unanswered_count--;
+        exchange->handlers->on_outcome(exchange->arg, session,
+                                       is_in_doubt ? OUTCOME_UNCONFIRMED : outcome,
+                                       unanswered_to(message), unanswered_id(message));
     }
     unanswered_remove(&exchange->unanswered, message);
+    session = session_find(&exchange->sessions, session_id);
+    if (session != NULL) {
+        exchange_report_retired(exchange, session);
+    }
+}
+
+void exchange_report_retired(struct exchange *exchange, struct session *session)
+{
+    if (session->is_retired && session->unanswered_count == 0) {
+        exchange->handlers->on_retired(exchange->arg, session);
+    }
+}
+
+/* What was sent and has no outcome is to be sent again. */
+static void take_back_sent(struct exchange *exchange)
+{
+    uint64_t seq = 0;
+    struct unanswered_message *message = NULL;
+    while ((message = unanswered_next(&exchange->unanswered, seq)) != NULL &&
+           is_sent(exchange, message)) {
+        seq = message->seq + 1;
+        unanswered_set_repeat(message);
+        exchange->unsent_bytes += message->record_len;
+    }
+    exchange->next_unsent_seq = exchange->unanswered.oldest_seq;
 }
 
 void exchange_link_down(struct exchange *exchange)
 {
     exchange->out = NULL;
     exchange->is_greeted = false;
+    exchange->is_synced = false;
+    exchange->is_ready = false;
     exchange->is_stuck = false;
-    for (struct session *session = exchange->first_session; session != NULL;
-         session = session->next) {
-        session->is_announced = false;
-    }
+    take_back_sent(exchange);
     exchange->next_announced = exchange->first_session;
-    uint64_t seq = 0;
-    struct unanswered_message *message = NULL;
-    while ((message = unanswered_next(&exchange->unanswered, seq)) != NULL &&
-           message->seq < exchange->next_unsent_seq) {
-        seq = message->seq + 1;
-        exchange_answer(exchange, message, OUTCOME_UNCONFIRMED);
+    struct session *next = NULL;
+    for (struct session *session = exchange->first_session; session != NULL; session = next) {
+        next = session->next;
+        session->is_announced = false;
+        if (session->is_retiring && !session->is_retired) {
+            session->is_retired = true; /* no broker knows of it any more */
+            exchange_report_retired(exchange, session);
+        }
+    }
+}
+
+/* Whoever has not taken a payload until its time is over reads too slowly; closed, it does not get
+ * the payload late, and the sender hears so in time. */
+static void evict_slow_readers(struct exchange *exchange, uint64_t now_ms)
+{
+    struct delivery *waiting = NULL;
+    while ((waiting = exchange->deliveries.waiting.first) != NULL &&
+           waiting->deadline_ms <= now_ms) {
+        struct session *session = session_find(&exchange->sessions, waiting->key.session_id);
+        assert(session != NULL);
+        exchange->handlers->on_evict(exchange->arg, session, CLOSE_TOO_SLOW);
+        if (exchange->deliveries.waiting.first == waiting) {
+            return; /* its owner did not close it */
+        }
     }
 }
 
@@ -156,8 +227,15 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
     while ((message = unanswered_next(&exchange->unanswered, 0)) != NULL &&
            message->deadline_ms <= now_ms) {
         exchange_answer(exchange, message,
-                        message->is_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
+                        message->was_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
     }
+    evict_slow_readers(exchange, now_ms);
+    deliveries_expire(&exchange->deliveries, now_ms);
+}
+
+bool exchange_needs_tick(const struct exchange *exchange)
+{
+    return exchange_unanswered_count(exchange) > 0 || exchange->deliveries.by_key.count > 0;
 }
 
 static bool out_has_room(const struct exchange *exchange)
@@ -169,6 +247,9 @@ static bool out_has_room(const struct exchange *exchange)
 static void announce(struct exchange *exchange, struct session *session)
 {
     exchange->next_announced = session->next;
+    if (session->is_retiring) {
+        return;
+    }
     session->is_announced = true;
     struct link_record attach = {.kind = LINK_ATTACH};
     attach.attach.session_id = session->id;
@@ -192,7 +273,7 @@ static void pump_submits(struct exchange *exchange)
             exchange->is_stuck = true; /* no memory */
             return;
         }
-        message->is_sent = true;
+        message->was_sent = true;
         exchange->unsent_bytes -= record.len;
         exchange->next_unsent_seq = message->seq + 1;
     }
@@ -204,7 +285,12 @@ void exchange_pump(struct exchange *exchange)
         while (exchange->next_announced != NULL && out_has_room(exchange)) {
             announce(exchange, exchange->next_announced);
         }
-        if (exchange->next_announced == NULL) {
+        if (exchange->next_announced == NULL && !exchange->is_synced) {
+            struct link_record synced = {.kind = LINK_SYNCED};
+            put_record(exchange, &synced);
+            exchange->is_synced = true;
+        }
+        if (exchange->next_announced == NULL && exchange->is_ready) {
             pump_submits(exchange);
         }
     }
@@ -233,30 +319,42 @@ struct session *exchange_attach(struct exchange *exchange, void *owner, struct s
     return session;
 }
 
-void exchange_put_delivery_outcome(struct exchange *exchange, uint64_t source_instance_id,
-                                   uint64_t seq, uint64_t session_id, enum outcome outcome)
+void exchange_put_delivery_outcome(struct exchange *exchange, const struct delivery_key *key,
+                                   enum outcome outcome)
 {
     struct link_record record = {.kind = LINK_DELIVERY_OUTCOME};
-    record.delivery_outcome.source_instance_id = source_instance_id;
-    record.delivery_outcome.seq = seq;
-    record.delivery_outcome.session_id = session_id;
+    record.delivery_outcome.source_instance_id = key->source_instance_id;
+    record.delivery_outcome.seq = key->seq;
+    record.delivery_outcome.session_id = key->session_id;
     record.delivery_outcome.outcome = outcome;
     put_record(exchange, &record);
 }
 
-/* Answers the session's first receipt and takes it off. */
-static void settle_first(struct exchange *exchange, struct session *session, enum outcome outcome)
+/* The first delivery that waits for the session is over. */
+static void finish_first(struct exchange *exchange, struct session *session, enum outcome outcome)
 {
-    struct receipt *receipt = receipt_queue_pop(&session->receipts);
-    exchange_put_delivery_outcome(exchange, receipt->source_instance_id, receipt->seq, session->id,
-                                  outcome);
-    receipt_return(&exchange->receipts, receipt);
+    exchange_put_delivery_outcome(exchange, &session->deliveries.first_waiting->key, outcome);
+    deliveries_finish_first(&exchange->deliveries, &session->deliveries, outcome);
 }
 
 void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes)
 {
-    while (session->receipts.first != NULL && session->receipts.first->end_bytes <= written_bytes) {
-        settle_first(exchange, session, OUTCOME_DELIVERED);
+    const struct delivery *first = NULL;
+    while ((first = session->deliveries.first_waiting) != NULL &&
+           first->end_bytes <= written_bytes) {
+        finish_first(exchange, session, OUTCOME_DELIVERED);
+    }
+}
+
+/* Takes a session that the broker may know of out of its directory. */
+static void put_departure(struct exchange *exchange, struct session *session,
+                          enum link_record_kind kind)
+{
+    if (session->is_announced) {
+        struct link_record record = {.kind = kind};
+        record.session.session_id = session->id;
+        put_record(exchange, &record);
+        session->is_announced = false;
     }
 }
 
@@ -264,17 +362,33 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
                      uint64_t begun_bytes, enum outcome rest)
 {
     exchange_written(exchange, session, written_bytes);
-    while (session->receipts.first != NULL) {
-        bool is_begun = session->receipts.first->end_bytes <= begun_bytes;
-        settle_first(exchange, session, is_begun ? OUTCOME_UNCONFIRMED : rest);
+    /* Before the outcomes: a message that comes back from a session that is gone may wait for its
+     * user, one that comes back from a session that is there may not. */
+    put_departure(exchange, session, LINK_DETACH);
+    while (session->deliveries.first_waiting != NULL) {
+        bool is_begun = session->deliveries.first_waiting->end_bytes <= begun_bytes;
+        finish_first(exchange, session, is_begun ? OUTCOME_UNCONFIRMED : rest);
     }
-    if (session->is_announced) {
-        struct link_record detach = {.kind = LINK_DETACH};
-        detach.session.session_id = session->id;
-        put_record(exchange, &detach);
-    }
+    deliveries_leave(&session->deliveries);
     unlink_session(exchange, session);
     session_free(&exchange->sessions, session);
+}
+
+bool exchange_retire(struct exchange *exchange, struct session *session)
+{
+    assert(!session->is_retiring);
+    session->is_retiring = true;
+    session->is_retired = !session->is_announced;
+    put_departure(exchange, session, LINK_RETIRE);
+    return session->is_retired && session->unanswered_count == 0;
+}
+
+/* How long after its submit a message may be handed to its target. */
+static uint64_t delivery_time_ms(const struct exchange_config *config)
+{
+    uint64_t margin_ms = config->outcome_timeout_ms / DELIVERY_MARGIN_DIVISOR;
+    return config->outcome_timeout_ms -
+           (margin_ms < DELIVERY_MARGIN_MAX_MS ? margin_ms : DELIVERY_MARGIN_MAX_MS);
 }
 
 bool exchange_submit(struct exchange *exchange, struct session *session,
@@ -292,6 +406,7 @@ bool exchange_submit(struct exchange *exchange, struct session *session,
     struct link_record submit = {.kind = LINK_SUBMIT};
     submit.submit.seq = exchange->unanswered.next_seq;
     submit.submit.session_id = session->id;
+    submit.submit.deadline_ms = now_ms + delivery_time_ms(&exchange->config);
     submit.submit.type = message->type;
     submit.submit.to = message->to;
     submit.submit.call_id = message->call_id;
@@ -307,6 +422,7 @@ bool exchange_submit(struct exchange *exchange, struct session *session,
     }
     added->session_id = session->id;
     added->deadline_ms = now_ms + exchange->config.outcome_timeout_ms;
+    session->unanswered_count++;
     exchange->unsent_bytes += added->record_len;
     return true;
 }

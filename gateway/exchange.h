@@ -2,7 +2,13 @@
  * that have no outcome yet, appends records for the broker, and takes the broker's records.
  *
  * Promises:
- * - each submitted message gets exactly one on_outcome while its sender's session is there;
+ * - each submitted message gets exactly one on_outcome while its sender's session is there, in
+ *   outcome_timeout_ms at the latest, whatever becomes of the broker: when a connection to it ends,
+ *   the messages without an outcome are submitted again on the next one;
+ * - an outcome that says "not delivered" is true: where a broker that died may have had the message
+ *   handed over, it is called unconfirmed instead;
+ * - a payload is handed to a session at most once, however often it is submitted, and not once its
+ *   time is over;
  * - each deliver from the broker gets exactly one delivery outcome: delivered when its last byte
  *   went to the socket, or why not;
  * - messages of one session go to the broker in the order in which they were submitted;
@@ -16,8 +22,8 @@
 
 struct exchange;
 
-/* Handlers must not call exchange_receive; all but on_attached may detach sessions, on_attached
- * that one. */
+/* Handlers must not call exchange_receive; all but on_attached may detach sessions, on_attached and
+ * on_retired only that one. */
 struct exchange_handlers {
     void (*on_attached)(void *arg, struct session *session);
     /* Puts `payload` into the session's outbound queue and gives the position in its stream behind
@@ -27,8 +33,11 @@ struct exchange_handlers {
     /* What became of a message of that session; `to` and `id` (JSON text) are its own. */
     void (*on_outcome)(void *arg, struct session *session, enum outcome outcome, struct slice to,
                        struct slice id);
-    /* The broker wants that session closed; it has left the directory. */
+    /* That session is to be closed, with that code: the broker has replaced it, or it has not read
+     * for too long. */
     void (*on_evict)(void *arg, struct session *session, uint16_t close_code);
+    /* After exchange_retire: nothing is under way any more, neither for the session nor from it. */
+    void (*on_retired)(void *arg, struct session *session);
 };
 
 struct exchange_config {
@@ -36,6 +45,8 @@ struct exchange_config {
     uint64_t outcome_timeout_ms; /* from submit to an outcome */
     size_t backlog_max_bytes;    /* records that wait for the broker */
     size_t unanswered_max_bytes; /* messages without an outcome, sent or not */
+    size_t remembered_max;       /* deliveries whose outcome is remembered; see deliveries.h */
+    uint8_t hash_key[16];        /* random */
 };
 
 /* NULL: no memory. */
@@ -45,18 +56,22 @@ void exchange_free(struct exchange *exchange);
 
 /* A connection to a broker begins: `out` takes the records, until exchange_link_down. */
 void exchange_link_up(struct exchange *exchange, struct buffer *out);
-/* The connection is over. What the broker may have been told of and not answered is `unconfirmed`;
- * what it was not told waits for the next one. */
+/* The connection is over. All messages without an outcome wait for the next one. */
 void exchange_link_down(struct exchange *exchange);
 /* A batch from the broker. False: malformed or out of order; the caller ends the link. */
-MUST_CHECK bool exchange_receive(struct exchange *exchange, struct slice batch);
+MUST_CHECK bool exchange_receive(struct exchange *exchange, struct slice batch, uint64_t now_ms);
 /* Moves what waits into `out`, as far as it has room. Call at the end of each turn. */
 void exchange_pump(struct exchange *exchange);
-/* Answers what has waited too long: `unavailable` if no broker took it, else `unconfirmed`. */
+/* Answers the messages that have waited too long: `unavailable` if no broker took them, else
+ * `unconfirmed`. Closes (on_evict, 4001) whoever has not read a payload until its time was over.
+ * Call about every 100 ms while exchange_needs_tick. */
 void exchange_tick(struct exchange *exchange, uint64_t now_ms);
+bool exchange_needs_tick(const struct exchange *exchange);
 
 /* True: a broker has greeted us. */
 bool exchange_is_greeted(const struct exchange *exchange);
+/* True: the broker's directory is whole, and messages flow. */
+bool exchange_is_ready(const struct exchange *exchange);
 /* True: an answer that the broker must have did not fit into `out`; the caller ends the link. */
 bool exchange_is_stuck(const struct exchange *exchange);
 /* True: too much waits for the broker; the caller stops reading its clients until it is false. */
@@ -72,6 +87,10 @@ struct session *exchange_attach(struct exchange *exchange, void *owner, struct s
  * others with `rest`. */
 void exchange_detach(struct exchange *exchange, struct session *session, uint64_t written_bytes,
                      uint64_t begun_bytes, enum outcome rest);
+/* Takes the session out of the directory while it is still served, so that nothing is lost when it
+ * is closed: messages for its user wait for the user's next session. Its owner reads no more
+ * messages of it. on_retired follows, unless this says true: nothing is under way even now. */
+MUST_CHECK bool exchange_retire(struct exchange *exchange, struct session *session);
 /* The stream's first `written_bytes` have gone to the socket. */
 void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes);
 

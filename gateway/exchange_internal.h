@@ -12,6 +12,8 @@ struct exchange {
     void *arg;
     struct buffer *out; /* NULL: no connection */
     bool is_greeted;
+    bool is_synced; /* all sessions have been announced, and the broker knows that */
+    bool is_ready;
     bool is_stuck;
     bool is_congested;
     struct session_table sessions;
@@ -19,16 +21,19 @@ struct exchange {
     struct session *last_session;
     struct session *next_announced; /* it and all behind it have yet to be announced; NULL: none */
     struct unanswered unanswered;
-    uint64_t next_unsent_seq; /* every message before it has been sent or answered */
+    uint64_t next_unsent_seq; /* every message before it has been sent on this connection, or
+                                 answered */
     size_t unsent_bytes;      /* records of the messages from there on */
     struct buffer payload;    /* scratch: what the target will read */
     struct buffer record;     /* scratch: the submit record */
-    struct receipt_pool receipts;
+    struct deliveries deliveries;
 };
 
 /* Removes a message and tells its sender, if that is still there. */
 void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
                      enum outcome outcome);
 /* Tells the broker what became of one deliver. */
-void exchange_put_delivery_outcome(struct exchange *exchange, uint64_t source_instance_id,
-                                   uint64_t seq, uint64_t session_id, enum outcome outcome);
+void exchange_put_delivery_outcome(struct exchange *exchange, const struct delivery_key *key,
+                                   enum outcome outcome);
+/* Calls on_retired, if that is due. */
+void exchange_report_retired(struct exchange *exchange, struct session *session);

@@ -2,10 +2,12 @@
 #include "gateway/exchange_internal.h"
 
 /* False: out of order; the link ends. */
-typedef bool (*handler_fn)(struct exchange *exchange, const struct link_record *record);
+typedef bool (*handler_fn)(struct exchange *exchange, const struct link_record *record,
+                           uint64_t now_ms);
 
-static bool on_welcome(struct exchange *exchange, const struct link_record *record)
+static bool on_welcome(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
 {
+    (void)now_ms;
     if (exchange->is_greeted || record->greeting.version != LINK_VERSION) {
         return false;
     }
@@ -13,8 +15,10 @@ static bool on_welcome(struct exchange *exchange, const struct link_record *reco
     return true;
 }
 
-static bool on_attached(struct exchange *exchange, const struct link_record *record)
+static bool on_attached(struct exchange *exchange, const struct link_record *record,
+                        uint64_t now_ms)
 {
+    (void)now_ms;
     struct session *session = session_find(&exchange->sessions, record->session.session_id);
     if (session != NULL && !session->is_attached) {
         session->is_attached = true;
@@ -23,34 +27,79 @@ static bool on_attached(struct exchange *exchange, const struct link_record *rec
     return true;
 }
 
-static bool on_deliver(struct exchange *exchange, const struct link_record *record)
+static bool on_ready(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
 {
-    const struct link_deliver *deliver = &record->deliver;
-    struct session *session = session_find(&exchange->sessions, deliver->session_id);
-    enum outcome outcome = OUTCOME_USER_OFFLINE;
-    if (session != NULL && session->is_attached) {
-        struct receipt *receipt = receipt_take(&exchange->receipts);
-        uint64_t end_bytes = 0;
-        outcome = OUTCOME_OVERLOADED;
-        if (receipt != NULL &&
-            exchange->handlers->on_deliver(exchange->arg, session, deliver->payload, &end_bytes)) {
-            receipt->end_bytes = end_bytes;
-            receipt->source_instance_id = deliver->source_instance_id;
-            receipt->seq = deliver->seq;
-            receipt_queue_push(&session->receipts, receipt);
-            return true;
-        }
-        if (receipt != NULL) {
-            receipt_return(&exchange->receipts, receipt);
-        }
+    (void)record;
+    (void)now_ms;
+    if (!exchange->is_synced || exchange->is_ready) {
+        return false;
     }
-    exchange_put_delivery_outcome(exchange, deliver->source_instance_id, deliver->seq,
-                                  deliver->session_id, outcome);
+    exchange->is_ready = true;
     return true;
 }
 
-static bool on_submit_outcome(struct exchange *exchange, const struct link_record *record)
+static bool on_retired(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
 {
+    (void)now_ms;
+    struct session *session = session_find(&exchange->sessions, record->session.session_id);
+    if (session != NULL) {
+        if (!session->is_retiring) {
+            return false;
+        }
+        session->is_retired = true;
+        exchange_report_retired(exchange, session);
+    }
+    return true;
+}
+
+/* Puts a payload that was never seen before into its session's queue. False: it is not there, and
+ * *refusal says why. */
+static bool queue_payload(struct exchange *exchange, const struct delivery_key *key,
+                          const struct link_deliver *deliver, enum outcome *refusal)
+{
+    struct session *session = session_find(&exchange->sessions, key->session_id);
+    /* A repeat may be older than its session, which must not get it behind its successors. */
+    if (session == NULL || !session->is_attached ||
+        (deliver->is_repeat && deliveries_are_ahead(&session->deliveries, key))) {
+        *refusal = OUTCOME_USER_OFFLINE;
+        return false;
+    }
+    uint64_t end_bytes = 0;
+    *refusal = OUTCOME_OVERLOADED;
+    if (!deliveries_prepare(&exchange->deliveries) ||
+        !exchange->handlers->on_deliver(exchange->arg, session, deliver->payload, &end_bytes)) {
+        return false;
+    }
+    deliveries_open(&exchange->deliveries, key, deliver->deadline_ms, &session->deliveries,
+                    end_bytes);
+    return true;
+}
+
+static bool on_deliver(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
+{
+    const struct link_deliver *deliver = &record->deliver;
+    struct delivery_key key = {deliver->source_instance_id, deliver->seq, deliver->session_id};
+    const struct delivery *seen = deliveries_find(&exchange->deliveries, &key);
+    enum outcome outcome = OUTCOME_OVERLOADED;
+    if (seen != NULL && !seen->is_over) {
+        return true; /* its outcome follows */
+    }
+    if (seen != NULL) {
+        outcome = seen->outcome;
+    } else if (deliver->is_repeat &&
+               deliveries_may_be_forgotten(&exchange->deliveries, deliver->deadline_ms)) {
+        outcome = OUTCOME_UNCONFIRMED;
+    } else if (deliver->deadline_ms > now_ms && queue_payload(exchange, &key, deliver, &outcome)) {
+        return true;
+    }
+    exchange_put_delivery_outcome(exchange, &key, outcome);
+    return true;
+}
+
+static bool on_submit_outcome(struct exchange *exchange, const struct link_record *record,
+                              uint64_t now_ms)
+{
+    (void)now_ms;
     if (record->submit_outcome.seq >= exchange->next_unsent_seq) {
         return false; /* an answer to what was never asked */
     }
@@ -62,8 +111,9 @@ static bool on_submit_outcome(struct exchange *exchange, const struct link_recor
     return true;
 }
 
-static bool on_evict(struct exchange *exchange, const struct link_record *record)
+static bool on_evict(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
 {
+    (void)now_ms;
     struct session *session = session_find(&exchange->sessions, record->evict.session_id);
     if (session != NULL) {
         exchange->handlers->on_evict(exchange->arg, session, record->evict.close_code);
@@ -73,11 +123,12 @@ static bool on_evict(struct exchange *exchange, const struct link_record *record
 
 static const handler_fn on_record[LINK_RECORD_KIND_COUNT] = {
     [LINK_WELCOME] = on_welcome, [LINK_ATTACHED] = on_attached,
+    [LINK_RETIRED] = on_retired, [LINK_READY] = on_ready,
     [LINK_DELIVER] = on_deliver, [LINK_SUBMIT_OUTCOME] = on_submit_outcome,
     [LINK_EVICT] = on_evict,
 };
 
-bool exchange_receive(struct exchange *exchange, struct slice batch)
+bool exchange_receive(struct exchange *exchange, struct slice batch, uint64_t now_ms)
 {
     while (batch.len > 0) {
         struct link_record record;
@@ -86,7 +137,7 @@ bool exchange_receive(struct exchange *exchange, struct slice batch)
         }
         handler_fn handler = on_record[record.kind];
         bool is_in_order = exchange->is_greeted || record.kind == LINK_WELCOME;
-        if (handler == NULL || !is_in_order || !handler(exchange, &record)) {
+        if (handler == NULL || !is_in_order || !handler(exchange, &record, now_ms)) {
             return false;
         }
     }

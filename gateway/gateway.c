@@ -15,6 +15,8 @@ enum {
      * there only to be refused. */
     DESCRIPTOR_RESERVE = 256,
     NOTICE_MAX_BYTES = 4096, /* the longest message of our own */
+    DRAIN_STEP_MS = 20,
+    DRAIN_BATCH_MIN = 64, /* clients a step, so that a small set does not take all of drain_ms */
 };
 
 static void on_accept(void *arg, int fd)
@@ -26,8 +28,9 @@ static void on_accept(void *arg, int fd)
 static void begin_closing(struct gateway *gateway)
 {
     gateway->phase = GATEWAY_CLOSING;
+    loop_timer_cancel(gateway->loop, &gateway->drain_step);
     connection_set_pause_reading(&gateway->clients.connections, false);
-    client_set_close_all(&gateway->clients, CLOSE_GOING_AWAY, "the server is going down");
+    client_set_close_all(&gateway->clients, CLOSE_GOING_AWAY, gateway_going_away);
     loop_timer_set(gateway->loop, &gateway->drain_deadline,
                    loop_now_ms(gateway->loop) + gateway->options->close_timeout_ms);
 }
@@ -42,6 +45,45 @@ static void on_drain_deadline(struct loop_timer *timer)
     }
 }
 
+/* How many clients' turn should have come by now. */
+static size_t drain_due_count(const struct gateway *gateway)
+{
+    uint64_t drain_ms = gateway->options->drain_ms;
+    uint64_t elapsed_ms = loop_now_ms(gateway->loop) - gateway->drain_start_ms;
+    if (elapsed_ms >= drain_ms) {
+        return SIZE_MAX;
+    }
+    size_t spread = (size_t)(gateway->drain_total * elapsed_ms / drain_ms);
+    size_t at_least = (size_t)(elapsed_ms / DRAIN_STEP_MS + 1) * DRAIN_BATCH_MIN;
+    return spread > at_least ? spread : at_least;
+}
+
+static void drain_client(struct gateway *gateway, struct client *client)
+{
+    gateway->drain_count++;
+    client_stop_reading(client);
+    if (exchange_retire(gateway->exchange, client->session)) {
+        client_close(client, CLOSE_GOING_AWAY, gateway_going_away);
+    }
+}
+
+static void on_drain_step(struct loop_timer *timer)
+{
+    struct gateway *gateway = container_of(timer, struct gateway, drain_step);
+    size_t due_count = drain_due_count(gateway);
+    struct client *next = NULL;
+    for (struct client *client = gateway->clients.first;
+         client != NULL && gateway->drain_count < due_count; client = next) {
+        next = client->next;
+        if (client->state == CLIENT_OPEN && !client->is_stopped) {
+            drain_client(gateway, client);
+        }
+    }
+    if (due_count != SIZE_MAX) {
+        loop_timer_set(gateway->loop, timer, loop_now_ms(gateway->loop) + DRAIN_STEP_MS);
+    }
+}
+
 void gateway_stop(struct gateway *gateway)
 {
     if (gateway->phase != GATEWAY_SERVING) {
@@ -53,10 +95,12 @@ void gateway_stop(struct gateway *gateway)
     listener_close(gateway->listener);
     gateway->listener = NULL;
     client_set_refuse(&gateway->clients);
-    connection_set_pause_reading(&gateway->clients.connections, true);
-    /* Without a link no outcome will come: then there is nothing to wait for. */
-    uint64_t wait_ms = gateway->has_lost_link ? 0 : gateway->options->outcome_timeout_ms;
-    loop_timer_set(gateway->loop, &gateway->drain_deadline, loop_now_ms(gateway->loop) + wait_ms);
+    gateway->drain_start_ms = loop_now_ms(gateway->loop);
+    gateway->drain_total = exchange_session_count(gateway->exchange);
+    loop_timer_set(gateway->loop, &gateway->drain_deadline,
+                   gateway->drain_start_ms + gateway->options->drain_ms +
+                       gateway->options->outcome_timeout_ms);
+    on_drain_step(&gateway->drain_step);
 }
 
 static void on_signal(void *arg, int signal_no)
@@ -67,7 +111,8 @@ static void on_signal(void *arg, int signal_no)
 
 static void advance_phase(struct gateway *gateway)
 {
-    if (gateway->phase == GATEWAY_DRAINING && exchange_unanswered_count(gateway->exchange) == 0) {
+    if (gateway->phase == GATEWAY_DRAINING && exchange_session_count(gateway->exchange) == 0 &&
+        exchange_unanswered_count(gateway->exchange) == 0) {
         begin_closing(gateway);
     }
     if (gateway->phase == GATEWAY_CLOSING && client_set_count(&gateway->clients) == 0) {
@@ -98,10 +143,10 @@ static void on_turn_end(void *arg)
         link_flush(gateway->link);
         advance_phase(gateway);
     } while (connections->unflushed != NULL);
-    if (gateway->phase == GATEWAY_SERVING) {
+    if (gateway->phase != GATEWAY_CLOSING) {
         connection_set_pause_reading(connections, exchange_is_congested(gateway->exchange));
     }
-    if (exchange_unanswered_count(gateway->exchange) > 0 && gateway->tick.next == NULL) {
+    if (exchange_needs_tick(gateway->exchange) && gateway->tick.next == NULL) {
         loop_timer_set(gateway->loop, &gateway->tick, loop_now_ms(gateway->loop) + TICK_MS);
     }
 }
@@ -172,7 +217,12 @@ static bool set_up(struct gateway *gateway)
         .outcome_timeout_ms = options->outcome_timeout_ms,
         .backlog_max_bytes = options->backlog_max_bytes,
         .unanswered_max_bytes = options->unanswered_max_bytes,
+        .remembered_max = options->remembered_max,
     };
+    if (getrandom(exchange_config.hash_key, sizeof exchange_config.hash_key, 0) !=
+        (ssize_t)sizeof exchange_config.hash_key) {
+        return false;
+    }
     gateway->exchange = exchange_new(&exchange_config, &gateway_exchange_handlers, gateway);
     gateway->static_files = static_files_load(options->static_dir);
     if (gateway->exchange == NULL || gateway->static_files == NULL) {
@@ -200,6 +250,7 @@ struct gateway *gateway_new(const struct gateway_options *options)
     }
     gateway->options = options;
     gateway->tick.on_due = on_tick;
+    gateway->drain_step.on_due = on_drain_step;
     gateway->drain_deadline.on_due = on_drain_deadline;
     buffer_init(&gateway->notice, NOTICE_MAX_BYTES);
     if (!set_up(gateway)) {

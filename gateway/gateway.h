@@ -24,6 +24,8 @@ struct gateway_options {
     uint64_t backlog_max_bytes;
     uint64_t unanswered_max_bytes;
     uint64_t outcome_timeout_ms;
+    uint64_t remembered_max;
+    uint64_t drain_ms;
     uint64_t connections_max;
 };
 
@@ -31,8 +33,9 @@ struct gateway;
 
 /* Listens and dials. NULL: the cause has been logged. `options` must outlive the gateway. */
 struct gateway *gateway_new(const struct gateway_options *options);
-/* Runs until a signal has ended it: leaves the port, waits for the outcomes that are due, closes
- * its clients with 1001. False: it ended since its link is lost for good (link.h); a new process
- * is to take its place. */
+/* Runs until a signal has ended it: leaves the port, takes its clients out of the directory in
+ * small batches spread over drain_ms, closes each with 1001 once nothing is under way for it or
+ * from it. False: it ended since its link is lost for good (link.h); a new process is to take its
+ * place. */
 bool gateway_run(struct gateway *gateway);
 void gateway_free(struct gateway *gateway);

@@ -33,16 +33,18 @@ static void on_link_lost(void *arg)
 static bool on_link_batch(void *arg, struct slice batch)
 {
     struct gateway *gateway = arg;
-    bool was_greeted = exchange_is_greeted(gateway->exchange);
-    bool is_good = exchange_receive(gateway->exchange, batch);
+    bool was_ready = exchange_is_ready(gateway->exchange);
+    bool is_good = exchange_receive(gateway->exchange, batch, loop_now_ms(gateway->loop));
     if (!is_good) {
         log_write(LOG_LEVEL_ERROR, "link-malformed", "slot=%" PRIu64, gateway->options->slot);
-    } else if (!was_greeted) {
+    } else if (!was_ready && exchange_is_ready(gateway->exchange)) {
         log_write(LOG_LEVEL_INFO, "link-up", "slot=%" PRIu64 " sessions=%zu",
                   gateway->options->slot, exchange_session_count(gateway->exchange));
     }
     return is_good;
 }
+
+const char gateway_going_away[] = "the server is going down";
 
 const struct link_handlers gateway_link_handlers = {
     .on_up = on_link_up,
@@ -106,8 +108,19 @@ static void on_evict(void *arg, struct session *session, uint16_t close_code)
         /* Replaced before it was let in: only an open WebSocket can be told why. */
         client_accept(client, slice_of(NULL, 0));
     }
-    client_close(client, close_code,
-                 close_code == CLOSE_REPLACED ? "replaced by a newer connection" : "try again");
+    const char *reason = "try again";
+    if (close_code == CLOSE_REPLACED) {
+        reason = "replaced by a newer connection";
+    } else if (close_code == CLOSE_TOO_SLOW) {
+        reason = "too slow a reader";
+    }
+    client_close(client, close_code, reason);
+}
+
+static void on_retired(void *arg, struct session *session)
+{
+    (void)arg;
+    client_close(session->owner, CLOSE_GOING_AWAY, gateway_going_away);
 }
 
 const struct exchange_handlers gateway_exchange_handlers = {
@@ -115,6 +128,7 @@ const struct exchange_handlers gateway_exchange_handlers = {
     .on_deliver = on_deliver,
     .on_outcome = on_outcome,
     .on_evict = on_evict,
+    .on_retired = on_retired,
 };
 
 static void respond_health(struct gateway *gateway, const struct http_request *request,
@@ -125,7 +139,7 @@ static void respond_health(struct gateway *gateway, const struct http_request *r
         http_response_put_refusal(out, &refusal);
         return;
     }
-    bool is_well = gateway->phase == GATEWAY_SERVING && exchange_is_greeted(gateway->exchange);
+    bool is_well = gateway->phase == GATEWAY_SERVING && exchange_is_ready(gateway->exchange);
     buffer_clear(&gateway->notice);
     buffer_put_format(&gateway->notice,
                       "{\"status\":\"%s\",\"slot\":%" PRIu64 ",\"instance\":\"%016" PRIx64

@@ -11,8 +11,8 @@
 /* The way down after a signal. */
 enum gateway_phase {
     GATEWAY_SERVING,
-    GATEWAY_DRAINING, /* reads no more; waits for outcomes */
-    GATEWAY_CLOSING,  /* clients have been told 1001; waits for them to go */
+    GATEWAY_DRAINING, /* off the port; a batch of clients after the other is retired and closed */
+    GATEWAY_CLOSING,  /* all clients have been told 1001; waits for them to go */
 };
 
 struct gateway {
@@ -28,13 +28,19 @@ struct gateway {
     bool has_lost_link;
     bool has_clients; /* client_set_init has succeeded */
     struct loop_timer tick;
-    struct loop_timer drain_deadline;
+    struct loop_timer drain_step;
+    struct loop_timer drain_deadline; /* of the phase; then the next begins in any case */
+    uint64_t drain_start_ms;
+    size_t drain_total;   /* clients that were open when it began */
+    size_t drain_count;   /* clients whose turn has come */
     struct buffer notice; /* scratch: a message of our own */
 };
 
 /* The way down: leaves the port, and so on; see gateway_run. */
 void gateway_stop(struct gateway *gateway);
 
+/* The reason of a close with 1001. */
+extern const char gateway_going_away[];
 extern const struct link_handlers gateway_link_handlers;
 extern const struct exchange_handlers gateway_exchange_handlers;
 extern const struct client_handlers gateway_client_handlers;

@@ -15,11 +15,7 @@ void session_table_init(struct session_table *table)
 void session_table_fini(struct session_table *table)
 {
     for (uint32_t i = 0; i < table->place_count; i++) {
-        struct session *session = table->places[i].session;
-        if (session != NULL) {
-            receipt_queue_fini(&session->receipts);
-            free(session);
-        }
+        free(table->places[i].session);
     }
     free(table->places);
     session_table_init(table);
@@ -74,7 +70,7 @@ void session_free(struct session_table *table, struct session *session)
 {
     uint32_t index = (uint32_t)session->id;
     struct session_place *place = &table->places[index];
-    assert(place->session == session && session->receipts.first == NULL);
+    assert(place->session == session && session->deliveries.newest == NULL);
     place->session = NULL;
     place->next_free = table->first_free;
     table->first_free = index;

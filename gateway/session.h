@@ -7,7 +7,7 @@
 #include "common/compiler.h"
 #include "common/identity.h"
 #include "common/slice.h"
-#include "gateway/receipts.h"
+#include "gateway/deliveries.h"
 
 struct session {
     uint64_t id;
@@ -15,10 +15,13 @@ struct session {
     uint64_t since_ms;    /* when it asked to be attached */
     struct session *prev; /* among all sessions, in the order in which they came */
     struct session *next;
-    struct receipt_queue receipts; /* payloads in the owner's outbound queue */
-    bool is_attached;              /* the broker has confirmed it, once */
-    bool is_announced;             /* an attach was sent on the connection that is there now */
-    bool wants_news;               /* acks, not errors only */
+    struct session_deliveries deliveries; /* payloads that it was handed */
+    uint32_t unanswered_count;            /* its own messages without an outcome */
+    bool is_attached;                     /* the broker has confirmed it, once */
+    bool is_announced; /* an attach was sent on the connection that is there now */
+    bool is_retiring;  /* on its way out: not announced again */
+    bool is_retired;   /* and no broker will hand over anything more for it */
+    bool wants_news;   /* acks, not errors only */
     uint8_t user_id_len;
     uint8_t device_id_len;
     uint8_t names[]; /* userId, deviceId */
@@ -49,13 +52,13 @@ static inline struct slice session_device_id(const struct session *session)
 }
 
 void session_table_init(struct session_table *table);
-/* Frees the sessions that are left, and their receipts. */
+/* Frees the sessions that are left. */
 void session_table_fini(struct session_table *table);
 
 /* A new session with a new id. NULL: no memory. */
 struct session *session_new(struct session_table *table, struct slice user_id,
                             struct slice device_id);
-/* Its receipts must have been settled. */
+/* Its deliveries must be over. */
 void session_free(struct session_table *table, struct session *session);
 /* NULL: that session is gone. */
 struct session *session_find(const struct session_table *table, uint64_t id);

@@ -1,5 +1,7 @@
 #include "gateway/unanswered.h"
 
+#include "common/link_codec.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -102,6 +104,12 @@ struct unanswered_message *unanswered_next(const struct unanswered *all, uint64_
         }
     }
     return NULL;
+}
+
+void unanswered_set_repeat(struct unanswered_message *message)
+{
+    message->is_repeat = true;
+    link_submit_set_repeat(message->bytes + message->id_len + message->to_len, message->record_len);
 }
 
 void unanswered_remove(struct unanswered *all, struct unanswered_message *message)

@@ -15,7 +15,8 @@ struct unanswered_message {
     uint32_t record_len;
     uint16_t id_len;
     uint8_t to_len;
-    bool is_sent; /* to the broker that is there now */
+    bool was_sent;  /* a broker may have had it */
+    bool is_repeat; /* on a connection that is over: its record says so */
     uint8_t bytes[];
 };
 
@@ -42,6 +43,8 @@ struct unanswered_message *unanswered_add(struct unanswered *all, struct slice i
 struct unanswered_message *unanswered_find(const struct unanswered *all, uint64_t seq);
 /* The first one whose seq is at least `seq`; NULL: none. */
 struct unanswered_message *unanswered_next(const struct unanswered *all, uint64_t seq);
+/* The connection on which it was sent is over: it is to be submitted again, as a repeat. */
+void unanswered_set_repeat(struct unanswered_message *message);
 void unanswered_remove(struct unanswered *all, struct unanswered_message *message);
 
 static inline struct slice unanswered_id(const struct unanswered_message *message)

@@ -3,19 +3,35 @@
 #include "common/link_codec.h"
 #include "tests/sim/world.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum { BATCHES_PER_TURN = 3 };
 
 /* ---- the directory as the records tell it ---- */
 
+static void forget_at(struct sim_slot *slot, uint32_t index)
+{
+    struct sim_presence *user = &slot->broker->users[slot->sessions[index].user];
+    user->session_count--;
+    user->left_ms = slot->broker->world->now_ms;
+    slot->sessions[index] = slot->sessions[--slot->session_count];
+}
+
 static void forget_session(struct sim_slot *slot, uint64_t session_id)
 {
     for (uint32_t i = 0; i < slot->session_count; i++) {
         if (slot->sessions[i].id == session_id) {
-            slot->sessions[i] = slot->sessions[--slot->session_count];
+            forget_at(slot, i);
             return;
         }
+    }
+}
+
+static void forget_all_sessions(struct sim_slot *slot)
+{
+    while (slot->session_count > 0) {
+        forget_at(slot, 0);
     }
 }
 
@@ -31,16 +47,86 @@ const struct sim_known_session *sim_slot_find(const struct sim_slot *slot, uint6
 
 static void learn_session(struct sim_slot *slot, uint64_t session_id)
 {
-    if (sim_slot_find(slot, session_id) == NULL && slot->session_count < SIM_SLOT_SESSIONS) {
-        slot->sessions[slot->session_count++] = (struct sim_known_session){
-            .id = session_id,
-            .since_event = slot->broker->world->trace.event_count,
-        };
+    if (sim_slot_find(slot, session_id) != NULL || slot->session_count == SIM_SLOT_SESSIONS) {
+        return;
+    }
+    uint32_t user = 0;
+    for (uint32_t i = 0; i < SIM_SLOT_ATTACHES && i < slot->attach_count; i++) {
+        const struct sim_known_session *attach =
+            &slot->attaches[(slot->attach_count - 1 - i) % SIM_SLOT_ATTACHES];
+        if (attach->id == session_id) {
+            user = attach->user;
+            break;
+        }
+    }
+    slot->sessions[slot->session_count++] = (struct sim_known_session){
+        .id = session_id,
+        .since_event = slot->broker->world->trace.event_count,
+        .user = user,
+    };
+    slot->broker->users[user].session_count++;
+    slot->broker->users[user].was_there = true;
+}
+
+/* A message is called offline now: true unless its user is there and was never handed it, or was
+ * there a moment ago, or may be at a gateway that is not back yet. */
+static void check_offline(struct sim_slot *slot, uint64_t seq)
+{
+    struct sim_broker *broker = slot->broker;
+    struct sim_world *world = broker->world;
+    uint32_t number = slot->submits[seq % SIM_SLOT_SUBMITS];
+    const struct sim_message *message = &world->ledger.messages[number];
+    const struct sim_presence *user = &broker->users[message->to_user];
+    if (!broker->is_whole && broker->start_ms + SIM_RECOVERY_MS > world->now_ms) {
+        sim_trace_break(&world->trace, "14: message %" PRIu32 " is called offline in the recovery",
+                        number);
+    }
+    if (world->limits.hold_ms == 0 || message->late_ms <= world->now_ms) {
+        return;
+    }
+    if (user->session_count > 0 && !message->is_routed) {
+        sim_trace_break(&world->trace,
+                        "12: message %" PRIu32 " is called offline, user %" PRIu32 " is there",
+                        number, message->to_user);
+    }
+    if (user->session_count == 0 && user->was_there &&
+        user->left_ms + world->limits.hold_ms > world->now_ms) {
+        sim_trace_break(&world->trace,
+                        "12: message %" PRIu32 " is called offline, user %" PRIu32
+                        " was there a moment ago",
+                        number, message->to_user);
     }
 }
 
-/* What the router wrote behind each slot's first `begin_bytes`. */
-static void learn_written(struct sim_broker *broker, const size_t begin_bytes[SIM_GATEWAYS])
+static void learn_deliver(struct sim_world *world, const struct link_deliver *deliver)
+{
+    uint32_t message = 0;
+    if (sim_ledger_find(&world->ledger, deliver->payload, &message)) {
+        world->ledger.messages[message].is_routed = true;
+    }
+}
+
+static void learn_directory(struct sim_slot *slot, const struct link_record *record)
+{
+    if (record->kind == LINK_ATTACHED) {
+        learn_session(slot, record->session.session_id);
+    } else if (record->kind == LINK_EVICT) {
+        forget_session(slot, record->evict.session_id);
+    }
+}
+
+static void learn_message(struct sim_slot *slot, const struct link_record *record)
+{
+    if (record->kind == LINK_DELIVER) {
+        learn_deliver(slot->broker->world, &record->deliver);
+    } else if (record->kind == LINK_SUBMIT_OUTCOME &&
+               record->submit_outcome.outcome == OUTCOME_USER_OFFLINE) {
+        check_offline(slot, record->submit_outcome.seq);
+    }
+}
+
+static void learn_from(struct sim_broker *broker, const size_t begin_bytes[SIM_GATEWAYS],
+                       void (*learn)(struct sim_slot *slot, const struct link_record *record))
 {
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
         struct sim_slot *slot = &broker->slots[i];
@@ -51,35 +137,58 @@ static void learn_written(struct sim_broker *broker, const size_t begin_bytes[SI
         struct slice rest = slice_drop(buffer_slice(&end->out), begin_bytes[i]);
         struct link_record record;
         while (link_record_decode(&rest, &record) == PARSE_DONE) {
-            if (record.kind == LINK_ATTACHED) {
-                learn_session(slot, record.session.session_id);
-            } else if (record.kind == LINK_EVICT) {
-                forget_session(slot, record.evict.session_id);
-            }
+            learn(slot, &record);
         }
     }
 }
 
-static bool has_attach(struct slice records, uint64_t session_id)
+/* What the router wrote behind each slot's first `begin_bytes`. */
+static void learn_written(struct sim_broker *broker, const size_t begin_bytes[SIM_GATEWAYS])
 {
-    struct link_record record;
-    while (link_record_decode(&records, &record) == PARSE_DONE) {
-        if (record.kind == LINK_ATTACH && record.attach.session_id == session_id) {
-            return true;
-        }
-    }
-    return false;
+    learn_from(broker, begin_bytes, learn_directory);
+    learn_from(broker, begin_bytes, learn_message);
 }
 
-/* Comes behind learn_written: whoever attaches and detaches in one batch is gone. (The other way
- * round is for a run in which ids are used again.) */
-static void learn_received(struct sim_slot *slot, struct slice batch)
+static bool all_are_synced(const struct sim_broker *broker)
 {
+    uint32_t slot = 0;
+    while (slot < SIM_GATEWAYS && broker->slots[slot].is_synced) {
+        slot++;
+    }
+    return slot == SIM_GATEWAYS;
+}
+
+/* What stands in a batch, before the router sees it. */
+static void learn_coming(struct sim_slot *slot, struct slice batch)
+{
+    struct sim_broker *broker = slot->broker;
     struct link_record record;
     while (link_record_decode(&batch, &record) == PARSE_DONE) {
-        if (record.kind == LINK_DETACH && !has_attach(batch, record.session.session_id)) {
-            forget_session(slot, record.session.session_id);
+        if (record.kind == LINK_ATTACH) {
+            uint32_t user = record.attach.user_id.len > 1
+                                ? (uint32_t)(record.attach.user_id.data[1] - '0') % SIM_USERS
+                                : 0;
+            slot->attaches[slot->attach_count++ % SIM_SLOT_ATTACHES] =
+                (struct sim_known_session){.id = record.attach.session_id, .user = user};
+        } else if (record.kind == LINK_SUBMIT) {
+            uint32_t message = 0;
+            if (sim_ledger_find(&broker->world->ledger, record.submit.payload, &message)) {
+                slot->submits[record.submit.seq % SIM_SLOT_SUBMITS] = message;
+            }
+        } else if (record.kind == LINK_SYNCED) {
+            slot->is_synced = true;
+            broker->is_whole = broker->is_whole || all_are_synced(broker);
         }
+    }
+}
+
+/* After the router: whoever goes is gone. */
+static void learn_gone(struct sim_slot *slot, struct slice bytes)
+{
+    struct link_record record;
+    if (link_record_decode(&bytes, &record) == PARSE_DONE &&
+        (record.kind == LINK_DETACH || record.kind == LINK_RETIRE)) {
+        forget_session(slot, record.session.session_id);
     }
 }
 
@@ -95,7 +204,8 @@ static void note_written(const struct sim_broker *broker, size_t begin_bytes[SIM
 static void on_link_up(void *arg)
 {
     struct sim_slot *slot = arg;
-    slot->session_count = 0;
+    forget_all_sessions(slot);
+    slot->is_synced = false;
     router_link_up(slot->broker->router, slot->number, &slot->link->ends[SIM_BROKER_END].out);
 }
 
@@ -104,20 +214,33 @@ static void on_link_down(void *arg)
     struct sim_slot *slot = arg;
     size_t begin_bytes[SIM_GATEWAYS];
     note_written(slot->broker, begin_bytes);
-    router_link_down(slot->broker->router, slot->number);
-    slot->session_count = 0;
+    router_link_down(slot->broker->router, slot->number, slot->broker->world->now_ms);
+    forget_all_sessions(slot);
+    slot->is_synced = false;
     learn_written(slot->broker, begin_bytes);
+}
+
+/* One record, so that what is learned of it is in order. */
+static bool receive(struct sim_slot *slot, struct slice bytes)
+{
+    struct sim_broker *broker = slot->broker;
+    size_t begin_bytes[SIM_GATEWAYS];
+    learn_coming(slot, bytes);
+    note_written(broker, begin_bytes);
+    bool is_good = router_receive(broker->router, slot->number, bytes, broker->world->now_ms);
+    learn_written(broker, begin_bytes);
+    learn_gone(slot, bytes);
+    return is_good;
 }
 
 static bool on_link_batch(void *arg, struct slice batch)
 {
-    struct sim_slot *slot = arg;
-    struct sim_broker *broker = slot->broker;
-    size_t begin_bytes[SIM_GATEWAYS];
-    note_written(broker, begin_bytes);
-    bool is_good = router_receive(broker->router, slot->number, batch, broker->world->now_ms);
-    learn_written(broker, begin_bytes);
-    learn_received(slot, batch);
+    bool is_good = true;
+    while (is_good && batch.len > 0) {
+        size_t count = link_batch_cut(batch, 1);
+        is_good = receive(arg, slice_of(batch.data, count));
+        batch = slice_drop(batch, count);
+    }
     return is_good;
 }
 
@@ -156,9 +279,19 @@ void sim_broker_start(struct sim_broker *broker)
         .instance_id = sim_random_next(&world->random),
         .devices_max = world->limits.devices_max,
         .transfers_max = world->limits.transfers_max,
+        .kept_max_bytes = world->limits.kept_max_bytes,
         .transfer_timeout_ms = SIM_OUTCOME_TIMEOUT_MS,
+        .recovery_ms =
+            sim_world_breaks_always(world, SIM_BREAK_SKIP_RECOVERY) ? 0 : SIM_RECOVERY_MS,
+        .hold_ms =
+            sim_world_breaks_always(world, SIM_BREAK_OFFLINE_TOO_EARLY) ? 0 : world->limits.hold_ms,
+        .hold_users_max = SIM_USERS,
+        .hold_messages_max = world->limits.hold_messages_max,
     };
-    broker->router = router_new(&config);
+    broker->start_ms = world->now_ms;
+    broker->is_whole = false;
+    memset(broker->users, 0, sizeof broker->users);
+    broker->router = router_new(&config, world->now_ms);
     if (broker->router == NULL) {
         abort();
     }
@@ -170,7 +303,8 @@ void sim_broker_crash(struct sim_broker *broker)
     sim_world_end_process(broker->world, &broker->process);
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
         sim_link_forget(broker->slots[i].link, SIM_BROKER_END);
-        broker->slots[i].session_count = 0;
+        forget_all_sessions(&broker->slots[i]);
+        broker->slots[i].is_synced = false;
     }
     router_free(broker->router);
     broker->router = NULL;

@@ -15,7 +15,7 @@ static bool has_detach(struct slice records, uint64_t wire_id, const struct sim_
 {
     struct link_record record;
     while (link_record_decode(&records, &record) == PARSE_DONE) {
-        if (record.kind == LINK_DETACH &&
+        if ((record.kind == LINK_DETACH || record.kind == LINK_RETIRE) &&
             sim_tamper_session_id(world, record.session.session_id) == wire_id) {
             return true;
         }
@@ -87,8 +87,11 @@ static void check_broker(struct sim_world *world)
         sim_trace_break(&world->trace, "6: %zu sessions in the directory, %zu by its records",
                         stats.sessions, session_count);
     }
-    if (stats.transfers > world->limits.transfers_max * SIM_GATEWAYS) {
-        sim_trace_break(&world->trace, "7: %zu transfers", stats.transfers);
+    if (stats.transfers > world->limits.transfers_max * SIM_GATEWAYS +
+                              world->limits.hold_messages_max * SIM_USERS ||
+        stats.kept_bytes > world->limits.kept_max_bytes) {
+        sim_trace_break(&world->trace, "7: %zu transfers of %zu bytes", stats.transfers,
+                        stats.kept_bytes);
     }
 }
 
@@ -173,7 +176,7 @@ static void check_unanswered(struct sim_world *world)
 static bool must_have_been_found(const struct sim_world *world, const struct sim_message *message,
                                  const struct sim_client *at)
 {
-    if (at->reader.user != message->to_user) {
+    if (at->reader.user != message->to_user || at->is_retiring) {
         return false;
     }
     if (at->gateway == world->clients[message->sender]->gateway && at->state == SIM_CLIENT_OPEN &&
@@ -215,7 +218,7 @@ void sim_check_step(struct sim_world *world)
 static void check_rest_client(struct sim_world *world, const struct sim_client *client)
 {
     const struct sim_slot *slot = &world->broker.slots[client->gateway];
-    if (client->state != SIM_CLIENT_OPEN) {
+    if (client->state != SIM_CLIENT_OPEN || client->is_retiring) {
         sim_trace_break(&world->trace, "8: client %" PRIu32 " still waits", client->reader.client);
     }
     if (sim_slot_find(slot, sim_tamper_session_id(world, client->session_id)) == NULL) {
@@ -257,8 +260,9 @@ void sim_check_rest(struct sim_world *world)
     }
     check_rest_devices(world);
     struct router_stats stats = router_stats(world->broker.router);
-    if (stats.transfers != 0) {
-        sim_trace_break(&world->trace, "8: %zu transfers are under way", stats.transfers);
+    if (stats.transfers != 0 || stats.holds != 0 || stats.kept_bytes != 0) {
+        sim_trace_break(&world->trace, "8: %zu transfers, %zu holds and %zu bytes are left",
+                        stats.transfers, stats.holds, stats.kept_bytes);
     }
     if (stats.sessions != client_count) {
         sim_trace_break(&world->trace, "8: %zu sessions in the directory, %zu clients",

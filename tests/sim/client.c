@@ -90,7 +90,7 @@ void sim_client_flush(struct sim_client *client)
     if (!client->reads || pending == 0) {
         return;
     }
-    bool is_partial = client->world->is_noisy && sim_random_once_in(random, 8);
+    bool is_partial = client->world->is_noisy && sim_random_once_in(random, 3);
     sim_client_write(client, is_partial ? sim_random_below(random, (uint32_t)pending) : pending);
 }
 
@@ -126,6 +126,16 @@ void sim_client_close(struct sim_client *client, uint16_t code)
     if (delivery != sim_no_delivery && sim_random_once_in(&client->world->random, 2)) {
         sim_ledger_written(&client->world->ledger, delivery);
     }
+}
+
+void sim_client_retire(struct sim_client *client)
+{
+    if (client->state != SIM_CLIENT_OPEN || client->is_retiring) {
+        return;
+    }
+    sim_trace_note(&client->world->trace, SIM_EVENT_RETIRE, client->reader.client, 0, 0, 0);
+    client->is_retiring = true;
+    sim_gateway_retire(gateway_of(client), client);
 }
 
 void sim_client_abort(struct sim_client *client)
@@ -181,18 +191,24 @@ void sim_client_accept(struct sim_client *client, size_t greeting_bytes)
     }
 }
 
-void sim_client_submit(struct sim_client *client)
+void sim_client_submit_to(struct sim_client *client, uint32_t user)
 {
     struct sim_world *world = client->world;
     struct sim_message message = {
         .sender = client->reader.client,
         .number = ++client->sent_count,
         .from_user = client->reader.user,
-        .to_user = sim_random_below(&world->random, SIM_USERS),
+        .to_user = user,
         .padding_bytes = sim_random_once_in(&world->random, 4)
                              ? sim_random_below(&world->random, PADDING_MAX_BYTES)
                              : 0,
         .deadline_ms = world->now_ms + SIM_OUTCOME_TIMEOUT_MS,
+        .late_ms = world->now_ms + SIM_DELIVERY_TIME_MS,
     };
     sim_gateway_read(gateway_of(client), client, sim_ledger_send(&world->ledger, &message));
+}
+
+void sim_client_submit(struct sim_client *client)
+{
+    sim_client_submit_to(client, sim_random_below(&client->world->random, SIM_USERS));
 }

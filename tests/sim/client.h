@@ -26,6 +26,7 @@ struct sim_client {
     uint64_t open_since_event;
     enum sim_client_state state;
     bool reads;
+    bool is_retiring;
     struct session *session; /* NULL once it has ended */
     uint64_t session_id;
     uint64_t queued_bytes;
@@ -52,9 +53,14 @@ void sim_client_write(struct sim_client *client, uint64_t count);
 void sim_client_flush(struct sim_client *client);
 /* As client_close: our last word; nothing in any state but OPEN. */
 void sim_client_close(struct sim_client *client, uint16_t code);
+/* Its gateway drains: the client is taken out of the directory, and closed when nothing is under
+ * way. */
+void sim_client_retire(struct sim_client *client);
 /* The client vanishes. */
 void sim_client_abort(struct sim_client *client);
 /* Its gateway died: the socket ends, nobody is told. */
 void sim_client_lose(struct sim_client *client);
-/* The client sends one message, and the gateway reads it. */
+/* The client sends one message to that user, and the gateway reads it. */
+void sim_client_submit_to(struct sim_client *client, uint32_t user);
+/* The same, to anybody. */
 void sim_client_submit(struct sim_client *client);

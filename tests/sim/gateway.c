@@ -33,7 +33,7 @@ static void on_link_down(void *arg)
 static bool on_link_batch(void *arg, struct slice batch)
 {
     struct sim_gateway *gateway = arg;
-    return exchange_receive(gateway->exchange, batch);
+    return exchange_receive(gateway->exchange, batch, gateway->world->now_ms);
 }
 
 static const struct link_handlers link_handlers = {
@@ -80,6 +80,7 @@ static bool on_deliver(void *arg, struct session *session, struct slice payload,
         return false;
     }
     struct sim_ledger *ledger = &gateway->world->ledger;
+    ledger->now_ms = gateway->world->now_ms;
     uint32_t delivery = sim_ledger_deliver(ledger, &target->reader, payload);
     target->frames[target->frame_count - 1].delivery = delivery;
     *end_bytes = client->queued_bytes;
@@ -148,11 +149,24 @@ static void on_evict(void *arg, struct session *session, uint16_t close_code)
     sim_client_close(client, close_code);
 }
 
+static void on_retired(void *arg, struct session *session)
+{
+    (void)arg;
+    struct sim_client *client = session->owner;
+    if (!client->is_retiring || session->unanswered_count > 0) {
+        sim_trace_break(&client->world->trace, "10: client %" PRIu32 " is retired too early",
+                        client->reader.client);
+        return;
+    }
+    sim_client_close(client, CLOSE_GOING_AWAY);
+}
+
 static const struct exchange_handlers exchange_handlers = {
     .on_attached = on_attached,
     .on_deliver = on_deliver,
     .on_outcome = on_outcome,
     .on_evict = on_evict,
+    .on_retired = on_retired,
 };
 
 /* ---- from the clients ---- */
@@ -191,6 +205,13 @@ void sim_gateway_read(struct sim_gateway *gateway, struct sim_client *client, ui
         sim_ledger_outcome(&world->ledger, client->reader.client, parsed.id, OUTCOME_OVERLOADED);
         bool is_sent = sim_client_send(client, ERROR_BYTES, sim_no_delivery);
         (void)is_sent;
+    }
+}
+
+void sim_gateway_retire(struct sim_gateway *gateway, struct sim_client *client)
+{
+    if (exchange_retire(gateway->exchange, client->session)) {
+        sim_client_close(client, CLOSE_GOING_AWAY);
     }
 }
 
@@ -263,6 +284,9 @@ void sim_gateway_start(struct sim_gateway *gateway)
         .outcome_timeout_ms = SIM_OUTCOME_TIMEOUT_MS,
         .backlog_max_bytes = world->limits.backlog_max_bytes,
         .unanswered_max_bytes = world->limits.unanswered_max_bytes,
+        .remembered_max = sim_world_breaks_always(world, SIM_BREAK_SKIP_DEDUPE)
+                              ? 0
+                              : world->limits.remembered_max,
     };
     gateway->exchange = exchange_new(&config, &exchange_handlers, gateway);
     if (gateway->exchange == NULL) {

@@ -32,6 +32,7 @@ void sim_gateway_end_turn(struct sim_gateway *gateway);
 /* From its clients. */
 void sim_gateway_attach(struct sim_gateway *gateway, struct sim_client *client);
 void sim_gateway_read(struct sim_gateway *gateway, struct sim_client *client, uint32_t message);
+void sim_gateway_retire(struct sim_gateway *gateway, struct sim_client *client);
 void sim_gateway_written(struct sim_gateway *gateway, struct sim_client *client);
 void sim_gateway_end(struct sim_gateway *gateway, struct sim_client *client, uint16_t code,
                      uint64_t begun_bytes);

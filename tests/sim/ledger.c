@@ -89,8 +89,7 @@ static bool read_number(struct slice text, uint32_t *number)
     return count > 0;
 }
 
-/* The `id` of a payload. False: it has none where ours have it. */
-static bool find_message(const struct sim_ledger *ledger, struct slice payload, uint32_t *message)
+bool sim_ledger_find(const struct sim_ledger *ledger, struct slice payload, uint32_t *message)
 {
     static const char label[] = "\"id\":";
     uint8_t *at = memmem(payload.data, payload.len, label, sizeof label - 1);
@@ -150,11 +149,20 @@ static void check_order(struct sim_ledger *ledger, const struct sim_reader *read
     }
 }
 
+static void check_time(struct sim_ledger *ledger, const struct sim_reader *reader, uint32_t message)
+{
+    if (ledger->messages[message].late_ms <= ledger->now_ms) {
+        sim_trace_break(ledger->trace,
+                        "13: message %" PRIu32 " was delivered to client %" PRIu32 " too late",
+                        message, reader->client);
+    }
+}
+
 uint32_t sim_ledger_deliver(struct sim_ledger *ledger, struct sim_reader *reader,
                             struct slice payload)
 {
     uint32_t message = 0;
-    if (!find_message(ledger, payload, &message)) {
+    if (!sim_ledger_find(ledger, payload, &message)) {
         sim_trace_break(ledger->trace, "4: client %" PRIu32 " got what nobody sent",
                         reader->client);
         return sim_no_delivery;
@@ -162,6 +170,7 @@ uint32_t sim_ledger_deliver(struct sim_ledger *ledger, struct sim_reader *reader
     check_payload(ledger, reader, message, payload);
     check_once(ledger, reader, message);
     check_order(ledger, reader, message);
+    check_time(ledger, reader, message);
     ledger->deliveries = grow(ledger->deliveries, ledger->delivery_count, &ledger->delivery_cap,
                               sizeof *ledger->deliveries);
     struct sim_message *sent = &ledger->messages[message];

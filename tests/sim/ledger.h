@@ -4,6 +4,7 @@
  * - it has at most one outcome, told to its own sender, and none if it was never sent;
  * - messages of one session to one session are delivered in the order sent;
  * - a payload is what the sender sent, with the true `from`, and goes to the user it names;
+ * - it is not put into a stream once its time is over;
  * - what was answered user-offline, overloaded or unavailable is never written to a session, and
  *   what was answered delivered has been. */
 #pragma once
@@ -21,11 +22,13 @@ struct sim_message {
     uint32_t to_user;
     uint32_t padding_bytes;
     uint32_t last_delivery; /* sim_no_delivery: none */
-    uint64_t deadline_ms;
+    uint64_t deadline_ms;   /* for its outcome */
+    uint64_t late_ms;       /* not to be delivered from then on */
     uint64_t sent_at_event;
     bool is_owed; /* an outcome: none was told, and the sender is still there */
     bool has_outcome;
     bool is_written; /* to some session, in full */
+    bool is_routed;  /* a broker has handed it to some gateway */
     enum outcome outcome;
 };
 
@@ -45,6 +48,7 @@ struct sim_ledger {
     struct sim_delivery *deliveries;
     uint32_t delivery_count;
     uint32_t delivery_cap;
+    uint64_t now_ms;
     uint32_t first_owed; /* no message before it is owed an outcome */
     struct buffer expected;
 };
@@ -63,6 +67,9 @@ void sim_ledger_fini(struct sim_ledger *ledger);
 uint32_t sim_ledger_send(struct sim_ledger *ledger, const struct sim_message *message);
 /* The JSON text in which a message is sent. */
 void sim_ledger_put_text(const struct sim_ledger *ledger, uint32_t message, struct buffer *out);
+/* The message whose payload that is. False: nobody's. */
+MUST_CHECK bool sim_ledger_find(const struct sim_ledger *ledger, struct slice payload,
+                                uint32_t *message);
 /* A payload was put into a reader's stream. sim_no_delivery: it is nobody's. */
 uint32_t sim_ledger_deliver(struct sim_ledger *ledger, struct sim_reader *reader,
                             struct slice payload);

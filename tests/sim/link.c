@@ -6,14 +6,7 @@
 
 #include <assert.h>
 
-enum { STALE_BITS = 64 };
-
 static const size_t buffer_max_bytes = LINK_PAYLOAD_MAX_BYTES;
-
-static uint64_t stale_bit(uint32_t conn)
-{
-    return UINT64_C(1) << (conn % STALE_BITS);
-}
 
 static enum sim_end other(enum sim_end end)
 {
@@ -133,10 +126,8 @@ static void hand_over(struct sim_link *link, enum sim_end end, uint32_t conn, st
         return;
     }
     sim_trace_note(trace, SIM_EVENT_REFUSED, link->slot, end == SIM_BROKER_END, conn, 0);
-    if ((link->stale_conns & stale_bit(conn)) == 0) {
-        sim_trace_break(trace, "9: slot %u: the %s refused a batch of its peer", link->slot,
-                        end == SIM_BROKER_END ? "broker" : "gateway");
-    }
+    sim_trace_break(trace, "9: slot %u: the %s refused a batch of its peer", link->slot,
+                    end == SIM_BROKER_END ? "broker" : "gateway");
     sim_link_end_connection(link, end);
 }
 
@@ -175,17 +166,12 @@ static void send_batch(struct sim_link *link, enum sim_end from)
     struct sim_pipe *pipe = &link->to[other(from)];
     struct slice records = buffer_slice(&side->out);
     size_t count = link_batch_cut(records, link->world->limits.batch_max_bytes);
-    if (link->conn != 0) {
+    if (link->conn == side->conn) { /* else what it is sent on is over, and takes it along */
         struct sim_batch *batch = &pipe->batches[pipe->count++];
         batch->conn = link->conn;
         buffer_clear(&batch->bytes);
         buffer_put(&batch->bytes, slice_of(records.data, count));
         assert(!batch->bytes.failed);
-    }
-    if (link->conn != 0 && link->conn != side->conn) {
-        link->stale_conns |= stale_bit(link->conn);
-        sim_trace_note(&link->world->trace, SIM_EVENT_STALE, link->slot, from == SIM_BROKER_END,
-                       link->conn, count);
     }
     buffer_consume(&side->out, count);
 }

@@ -1,7 +1,6 @@
-/* The link between one gateway and the broker as common/link.h promises it, without nng: in each
- * direction a queue of batches, in order; a connection that can end at any moment, taking any
- * suffix of either queue with it; each side told of it when it gets to it. What a side sends in the
- * instant of a reconnect can reach the other on the next connection, as its first batch. */
+/* The link between one gateway and the broker as common/link.h promises it, without sockets: in
+ * each direction a queue of batches, in order; a connection that can end at any moment, taking any
+ * suffix of either queue with it; each side told of it when it gets to it. */
 #pragma once
 
 #include "common/link.h"
@@ -38,8 +37,6 @@ struct sim_link {
     uint32_t slot;
     uint32_t conn; /* the connection that is there; 0: none */
     uint32_t last_conn;
-    uint64_t
-        stale_conns; /* a bit each, modulo 64: those that got a batch made for the one before */
     struct sim_link_end ends[SIM_END_COUNT];
     struct sim_pipe to[SIM_END_COUNT];
 };

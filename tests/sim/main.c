@@ -2,6 +2,7 @@
  * that a seed decides, with faults at any of them, and checks after every step what is promised. */
 #include "gateway/json_arena.h"
 #include "tests/sim/check.h"
+#include "tests/sim/rest.h"
 #include "tests/sim/schedule.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ static bool run_seed(struct sim_world *world, const struct options *options, uin
     }
     if (!sim_trace_is_broken(&world->trace)) {
         world->trace.step++;
-        sim_schedule_rest(world);
+        sim_rest(world);
     }
     return !sim_trace_is_broken(&world->trace);
 }

@@ -1,9 +1,6 @@
 #include "tests/sim/schedule.h"
 
 #include "common/close_code.h"
-#include "tests/sim/check.h"
-
-#include <inttypes.h>
 
 enum {
     OVERDUE_MS = 300, /* a process that runs takes a turn at least this often */
@@ -11,12 +8,6 @@ enum {
     JUMP_MIN_MS = 1000,
     JUMP_MAX_MS = 12000,
     BURST_MAX_MESSAGES = 4,
-    REST_BATCH_MAX_BYTES = 256 * 1024,
-    REST_ROUNDS = 12,
-    REST_WAIT_MS = 16000, /* beyond the outcome time-out and every hold and recovery window */
-    REST_JUMP_MS = 1000,
-    REST_PROBES = 4,
-    PROBE_ROUNDS = 6,
 };
 
 static struct sim_gateway *random_running_gateway(struct sim_world *world)
@@ -25,8 +16,7 @@ static struct sim_gateway *random_running_gateway(struct sim_world *world)
     return sim_process_runs(&gateway->process) ? gateway : NULL;
 }
 
-/* NULL: there is none where chance looked. */
-static struct sim_client *random_client(struct sim_world *world)
+struct sim_client *sim_schedule_random_client(struct sim_world *world)
 {
     struct sim_gateway *gateway = random_running_gateway(world);
     size_t count = gateway == NULL ? 0 : sim_gateway_client_count(gateway);
@@ -80,11 +70,12 @@ static void act_jump(struct sim_world *world)
 
 static void act_send(struct sim_world *world)
 {
-    struct sim_client *client = random_client(world);
+    struct sim_client *client = sim_schedule_random_client(world);
     uint32_t count = 1 + sim_random_below(&world->random, BURST_MAX_MESSAGES);
     for (; client != NULL && count > 0; count--) {
         struct sim_gateway *gateway = &world->gateways[client->gateway];
-        if (client->state != SIM_CLIENT_OPEN || exchange_is_congested(gateway->exchange)) {
+        if (client->state != SIM_CLIENT_OPEN || client->is_retiring ||
+            exchange_is_congested(gateway->exchange)) {
             return;
         }
         sim_client_submit(client);
@@ -114,7 +105,7 @@ static void act_connect_client(struct sim_world *world)
 
 static void act_drop_client(struct sim_world *world)
 {
-    struct sim_client *client = random_client(world);
+    struct sim_client *client = sim_schedule_random_client(world);
     if (client == NULL) {
         return;
     }
@@ -125,9 +116,27 @@ static void act_drop_client(struct sim_world *world)
     }
 }
 
+/* One client, or all of a gateway, as when it is told to end. */
+static void act_retire(struct sim_world *world)
+{
+    struct sim_client *client = sim_schedule_random_client(world);
+    if (client == NULL) {
+        return;
+    }
+    bool takes_all = sim_random_once_in(&world->random, 2);
+    struct sim_client *next = NULL;
+    for (struct sim_client *at = world->gateways[client->gateway].first_client; at != NULL;
+         at = next) {
+        next = at->next;
+        if (at == client || takes_all) {
+            sim_client_retire(at);
+        }
+    }
+}
+
 static void act_stop_reading(struct sim_world *world)
 {
-    struct sim_client *client = random_client(world);
+    struct sim_client *client = sim_schedule_random_client(world);
     if (client != NULL) {
         client->reads = !client->reads;
         sim_trace_note(&world->trace, SIM_EVENT_READS, client->reader.client, client->reads, 0, 0);
@@ -136,7 +145,7 @@ static void act_stop_reading(struct sim_world *world)
 
 static void act_read_some(struct sim_world *world)
 {
-    struct sim_client *client = random_client(world);
+    struct sim_client *client = sim_schedule_random_client(world);
     if (client != NULL && client->queued_bytes > client->written_bytes) {
         uint64_t pending = client->queued_bytes - client->written_bytes;
         sim_client_write(client, 1 + sim_random_below(&world->random, (uint32_t)pending));
@@ -205,11 +214,14 @@ static const struct {
     uint32_t weight;
     bool is_fault;
 } acts[] = {
-    {act_turn, 400, false},          {act_advance, 60, false},     {act_send, 160, false},
-    {act_connect_client, 60, false}, {act_read_some, 40, false},   {act_connect_link, 60, false},
-    {act_thaw, 20, false},           {act_start, 20, false},       {act_drop_client, 15, true},
-    {act_stop_reading, 10, true},    {act_cut_link, 8, true},      {act_jump, 3, true},
-    {act_freeze, 4, true},           {act_crash_gateway, 3, true}, {act_crash_broker, 3, true},
+    {act_turn, 400, false},       {act_advance, 60, false},
+    {act_send, 160, false},       {act_connect_client, 60, false},
+    {act_read_some, 40, false},   {act_connect_link, 60, false},
+    {act_thaw, 20, false},        {act_start, 20, false},
+    {act_drop_client, 15, true},  {act_retire, 8, true},
+    {act_stop_reading, 10, true}, {act_cut_link, 8, true},
+    {act_jump, 3, true},          {act_freeze, 4, true},
+    {act_crash_gateway, 3, true}, {act_crash_broker, 3, true},
 };
 
 static uint32_t weight_of(const struct sim_world *world, size_t index)
@@ -230,106 +242,4 @@ void sim_schedule_step(struct sim_world *world)
         chosen++;
     }
     acts[chosen].act(world);
-}
-
-/* ---- rest ---- */
-
-static void set_all_right(struct sim_world *world)
-{
-    world->is_noisy = false;
-    world->limits.batch_max_bytes = REST_BATCH_MAX_BYTES; /* so that any backlog goes in time */
-    for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
-        struct sim_process *process = sim_world_process(world, i);
-        if (process->is_up && process->is_frozen) {
-            sim_world_freeze(world, process, false);
-        }
-    }
-    for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
-        if (!world->gateways[i].process.is_up) {
-            sim_gateway_start(&world->gateways[i]);
-        }
-    }
-    if (!world->broker.process.is_up) {
-        sim_broker_start(&world->broker);
-    }
-}
-
-static void run_round(struct sim_world *world)
-{
-    for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
-        sim_link_connect(&world->links[i]);
-    }
-    uint32_t first = sim_random_below(&world->random, SIM_PROCESSES);
-    for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
-        sim_world_turn(world, (first + i) % SIM_PROCESSES, true);
-    }
-    sim_check_step(world);
-}
-
-static void wait_for_rest(struct sim_world *world)
-{
-    for (uint32_t i = 0; i < REST_ROUNDS; i++) {
-        run_round(world);
-        sim_world_advance(world, SIM_TICK_MS);
-    }
-    for (uint64_t ms = 0; ms < REST_WAIT_MS; ms += REST_JUMP_MS) {
-        sim_world_advance(world, REST_JUMP_MS);
-        run_round(world);
-        run_round(world);
-    }
-}
-
-/* Whoever is there gets it on each device, and its sender hears so; else nobody is there. */
-static void check_probe(struct sim_world *world, uint32_t message)
-{
-    const struct sim_message *probe = &world->ledger.messages[message];
-    bool is_there = false;
-    for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
-        const struct sim_client *at = world->gateways[i].first_client;
-        for (; at != NULL; at = at->next) {
-            if (at->reader.user != probe->to_user) {
-                continue;
-            }
-            is_there = true;
-            if (!sim_ledger_is_written_to(&world->ledger, message, at->reader.client)) {
-                sim_trace_break(&world->trace,
-                                "8: message %" PRIu32 " did not reach client %" PRIu32, message,
-                                at->reader.client);
-            }
-        }
-    }
-    enum outcome due = is_there ? OUTCOME_DELIVERED : OUTCOME_USER_OFFLINE;
-    if (!probe->has_outcome || probe->outcome != due) {
-        sim_trace_break(&world->trace, "8: message %" PRIu32 " is called %s, not %s", message,
-                        probe->has_outcome ? outcome_code(probe->outcome) : "nothing",
-                        outcome_code(due));
-    }
-}
-
-void sim_schedule_rest(struct sim_world *world)
-{
-    sim_trace_note(&world->trace, SIM_EVENT_QUIET, 0, 0, 0, 0);
-    set_all_right(world);
-    wait_for_rest(world);
-    sim_check_rest(world); /* whoever does not read holds up nothing for ever */
-    for (uint32_t i = 0; i < world->client_count; i++) {
-        world->clients[i]->reads = true;
-    }
-    run_round(world);
-    uint32_t first_probe = world->ledger.message_count;
-    for (uint32_t i = 0; i < REST_PROBES; i++) {
-        struct sim_client *client = random_client(world);
-        if (client != NULL && client->state == SIM_CLIENT_OPEN) {
-            sim_client_submit(client);
-            for (uint32_t round = 0; round < PROBE_ROUNDS; round++) {
-                run_round(world);
-            }
-        }
-    }
-    uint32_t end_probe = world->ledger.message_count;
-    wait_for_rest(world);
-    for (uint32_t i = first_probe; i < end_probe; i++) {
-        check_probe(world, i);
-    }
-    sim_check_rest(world);
 }

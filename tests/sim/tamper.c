@@ -12,10 +12,17 @@ static const struct {
     {SIM_BREAK_ATTACHED_LOST, LINK_ATTACHED},
     {SIM_BREAK_DELIVERY_OUTCOME_LOST, LINK_DELIVERY_OUTCOME},
     {SIM_BREAK_SUBMIT_OUTCOME_LOST, LINK_SUBMIT_OUTCOME},
+    {SIM_BREAK_READY_LOST, LINK_READY},
+    {SIM_BREAK_RETIRED_LOST, LINK_RETIRED},
 };
 
-static bool is_lost(struct sim_world *world, enum link_record_kind kind)
+static bool is_lost(struct sim_world *world, const struct link_record *record)
 {
+    enum link_record_kind kind = record->kind;
+    if (kind == LINK_SUBMIT && record->submit.is_repeat &&
+        sim_world_breaks_always(world, SIM_BREAK_FORGET_RESUBMIT)) {
+        return true;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(lost_kinds); i++) {
         if (lost_kinds[i].kind == kind && sim_world_breaks(world, lost_kinds[i].rule)) {
             return true;
@@ -48,7 +55,9 @@ static uint64_t *session_id_of(struct link_record *record)
     case LINK_ATTACH:
         return &record->attach.session_id;
     case LINK_DETACH:
+    case LINK_RETIRE:
     case LINK_ATTACHED:
+    case LINK_RETIRED:
         return &record->session.session_id;
     case LINK_SUBMIT:
         return &record->submit.session_id;
@@ -77,6 +86,14 @@ static void change(struct sim_world *world, uint32_t slot, enum sim_end end,
         sim_world_breaks(world, SIM_BREAK_OFFLINE_UNTRUE)) {
         record->delivery_outcome.outcome = OUTCOME_USER_OFFLINE;
     }
+    if (record->kind == LINK_DELIVER && sim_world_breaks_always(world, SIM_BREAK_DELIVER_LATE)) {
+        record->deliver.deadline_ms = UINT64_MAX;
+    }
+    if (record->kind == LINK_DELIVER &&
+        (sim_world_breaks_always(world, SIM_BREAK_SKIP_DEDUPE) ||
+         sim_world_breaks_always(world, SIM_BREAK_SUBMIT_UNMARKED))) {
+        record->deliver.is_repeat = false;
+    }
     if (record->kind == LINK_DELIVER && sim_world_breaks(world, SIM_BREAK_FORGED_FROM)) {
         static const char label[] = "{\"from\":\"";
         buffer_put_string(forged, label);
@@ -94,7 +111,9 @@ static bool is_on_the_wire(enum sim_break rule)
         }
     }
     return rule == SIM_BREAK_REUSE_SESSION_ID || rule == SIM_BREAK_OFFLINE_UNTRUE ||
-           rule == SIM_BREAK_FORGED_FROM;
+           rule == SIM_BREAK_FORGED_FROM || rule == SIM_BREAK_FORGET_RESUBMIT ||
+           rule == SIM_BREAK_DELIVER_LATE || rule == SIM_BREAK_SKIP_DEDUPE ||
+           rule == SIM_BREAK_SUBMIT_UNMARKED;
 }
 
 void sim_tamper(struct sim_world *world, uint32_t slot, enum sim_end end, struct buffer *batch)
@@ -111,7 +130,7 @@ void sim_tamper(struct sim_world *world, uint32_t slot, enum sim_end end, struct
     while (link_record_decode(&rest, &record) == PARSE_DONE) {
         buffer_clear(&forged);
         change(world, slot, end, &record, &forged);
-        if (!is_lost(world, record.kind)) {
+        if (!is_lost(world, &record)) {
             link_record_put(&changed, &record);
         }
     }

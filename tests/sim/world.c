@@ -2,20 +2,42 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CAP = 64, START_MS = 1000000, STRIKES_ONE_IN = 4 };
+enum { FIRST_CAP = 64, START_MS = 1000000, STRIKES_ONE_IN = 4, ROOMY = 1024 * 1024 };
 
-static void choose_limits(struct sim_world *world)
+/* Small enough to be met. */
+static struct sim_limits small_limits(struct sim_random *random)
 {
-    struct sim_random *random = &world->random;
-    world->limits = (struct sim_limits){
+    return (struct sim_limits){
         .backlog_max_bytes = (size_t)4096 << sim_random_below(random, 3),
         .unanswered_max_bytes = (size_t)4096 << sim_random_below(random, 5),
         .transfers_max = sim_random_once_in(random, 4) ? 4 : 256,
         .queue_max_bytes = (size_t)1024 << sim_random_below(random, 4),
-        .batch_max_bytes = (size_t)64 << sim_random_below(random, 7),
-        .devices_max = sim_random_once_in(random, 8) ? 1 : SIM_DEVICES,
+        .kept_max_bytes = (size_t)4096 << sim_random_below(random, 5),
+        .hold_messages_max = sim_random_once_in(random, 4) ? 2 : 64,
+        .remembered_max = sim_random_once_in(random, 4) ? 2 : 256,
     };
+}
+
+static const struct sim_limits roomy_limits = {
+    .backlog_max_bytes = ROOMY,
+    .unanswered_max_bytes = ROOMY,
+    .transfers_max = ROOMY,
+    .queue_max_bytes = ROOMY,
+    .kept_max_bytes = ROOMY,
+    .hold_messages_max = ROOMY,
+    .remembered_max = ROOMY,
+};
+
+static void choose_limits(struct sim_world *world)
+{
+    static const uint64_t hold_times_ms[] = {0, 1000, 5000, 5000};
     static const uint32_t fault_weights[] = {0, 1, 1, 4};
+    struct sim_random *random = &world->random;
+    world->is_roomy = sim_random_once_in(random, 2);
+    world->limits = world->is_roomy ? roomy_limits : small_limits(random);
+    world->limits.batch_max_bytes = (size_t)64 << sim_random_below(random, 7);
+    world->limits.hold_ms = hold_times_ms[sim_random_below(random, ARRAY_LENGTH(hold_times_ms))];
+    world->limits.devices_max = sim_random_once_in(random, 8) ? 1 : SIM_DEVICES;
     world->fault_weight = fault_weights[sim_random_below(random, ARRAY_LENGTH(fault_weights))];
 }
 

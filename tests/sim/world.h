@@ -12,9 +12,10 @@
 #include "tests/sim/trace.h"
 
 enum {
-    SIM_USERS = 8,
     SIM_DEVICES = 2, /* at most, of a user */
     SIM_OUTCOME_TIMEOUT_MS = 10000,
+    SIM_DELIVERY_TIME_MS = 9000, /* of those, until it may not be delivered any more */
+    SIM_RECOVERY_MS = 2000,
     SIM_PROCESSES = SIM_GATEWAYS + 1, /* the gateways, then the broker */
 };
 
@@ -25,6 +26,10 @@ struct sim_limits {
     size_t transfers_max;
     size_t queue_max_bytes;
     size_t batch_max_bytes;
+    size_t kept_max_bytes;
+    size_t hold_messages_max;
+    size_t remembered_max;
+    uint64_t hold_ms;
     uint64_t devices_max;
 };
 
@@ -35,6 +40,7 @@ struct sim_world {
     enum sim_break rule; /* the one to break */
     bool is_noisy;       /* faults and pieces; false once everything is to come to rest */
     uint32_t fault_weight;
+    bool is_roomy; /* no limit is ever met */
     struct sim_limits limits;
     struct sim_ledger ledger;
     struct sim_link links[SIM_GATEWAYS];

@@ -1,0 +1,173 @@
+#include "broker/holds.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+void holds_init(struct holds *all, struct transfers *transfers, uint64_t away_ms, size_t users_max,
+                size_t messages_max)
+{
+    *all = (struct holds){
+        .transfers = transfers,
+        .away_ms = away_ms,
+        .users_max = users_max,
+        .messages_max = messages_max,
+    };
+}
+
+static void list_append(struct hold_list *list, struct hold *hold)
+{
+    hold->prev = list->last;
+    hold->next = NULL;
+    if (list->last != NULL) {
+        list->last->next = hold;
+    } else {
+        list->first = hold;
+    }
+    list->last = hold;
+}
+
+static void list_remove(struct hold_list *list, struct hold *hold)
+{
+    if (hold->prev != NULL) {
+        hold->prev->next = hold->next;
+    } else {
+        list->first = hold->next;
+    }
+    if (hold->next != NULL) {
+        hold->next->prev = hold->prev;
+    } else {
+        list->last = hold->prev;
+    }
+}
+
+static void free_hold(struct holds *all, struct hold *hold)
+{
+    list_remove(&all->lists[hold->state], hold);
+    hold->user->hold = NULL;
+    all->count--;
+    free(hold);
+}
+
+void holds_fini(struct holds *all)
+{
+    for (int state = 0; state < HOLD_STATE_COUNT; state++) {
+        while (all->lists[state].first != NULL) {
+            struct user *user = all->lists[state].first->user;
+            free_hold(all, all->lists[state].first);
+            directory_release_user(all->transfers->directory, user);
+        }
+    }
+}
+
+void holds_begin(struct holds *all, struct user *user, enum hold_state state, uint64_t now_ms)
+{
+    struct hold *hold = user->hold;
+    if (hold != NULL) {
+        list_remove(&all->lists[hold->state], hold);
+    } else {
+        hold = all->away_ms > 0 && all->count < all->users_max ? calloc(1, sizeof *hold) : NULL;
+        if (hold == NULL) {
+            return;
+        }
+        hold->user = user;
+        user->hold = hold;
+        all->count++;
+    }
+    hold->state = state;
+    hold->ends_ms = now_ms + (state == HOLD_AWAY ? all->away_ms : HOLDS_SETTLE_MS);
+    list_append(&all->lists[state], hold);
+}
+
+void holds_end(struct holds *all, struct user *user)
+{
+    assert(user->hold != NULL && user->hold->count == 0);
+    free_hold(all, user->hold);
+}
+
+/* The one in front of which a transfer belongs; NULL: at the end. One that comes back stands in
+ * front of those that its source submitted after it. */
+static struct transfer *place_of(const struct hold *hold, const struct transfer *transfer)
+{
+    struct transfer *place = NULL;
+    for (struct transfer *at = hold->last; at != NULL; at = at->prev_held) {
+        if (at->key.source_instance_id == transfer->key.source_instance_id) {
+            if (at->key.seq < transfer->key.seq) {
+                break;
+            }
+            place = at;
+        }
+    }
+    return place;
+}
+
+static void queue_insert(struct hold *hold, struct transfer *transfer, struct transfer *place)
+{
+    transfer->next_held = place;
+    transfer->prev_held = place != NULL ? place->prev_held : hold->last;
+    if (transfer->prev_held != NULL) {
+        transfer->prev_held->next_held = transfer;
+    } else {
+        hold->first = transfer;
+    }
+    if (place != NULL) {
+        place->prev_held = transfer;
+    } else {
+        hold->last = transfer;
+    }
+    hold->count++;
+}
+
+static void queue_remove(struct hold *hold, struct transfer *transfer)
+{
+    if (transfer->prev_held != NULL) {
+        transfer->prev_held->next_held = transfer->next_held;
+    } else {
+        hold->first = transfer->next_held;
+    }
+    if (transfer->next_held != NULL) {
+        transfer->next_held->prev_held = transfer->prev_held;
+    } else {
+        hold->last = transfer->prev_held;
+    }
+    hold->count--;
+}
+
+bool holds_add(struct holds *all, struct transfer *transfer)
+{
+    struct hold *hold = transfer->user->hold;
+    if (hold == NULL || hold->count >= all->messages_max) {
+        return false;
+    }
+    queue_insert(hold, transfer, place_of(hold, transfer));
+    transfers_hold(all->transfers, transfer);
+    return true;
+}
+
+struct transfer *holds_take(struct holds *all, struct hold *hold)
+{
+    struct transfer *transfer = hold->first;
+    if (transfer != NULL) {
+        queue_remove(hold, transfer);
+        transfers_unhold(all->transfers, transfer);
+    }
+    return transfer;
+}
+
+void holds_end_slot(struct holds *all, uint32_t slot)
+{
+    struct transfer *next = NULL;
+    for (struct transfer *transfer = transfers_first_held(all->transfers); transfer != NULL;
+         transfer = next) {
+        next = transfer->next;
+        if (transfer->source_slot == slot) {
+            queue_remove(transfer->user->hold, transfer);
+            transfers_close(all->transfers, transfer);
+        }
+    }
+}
+
+struct hold *holds_first_over(const struct holds *all, enum hold_state state, uint64_t now_ms)
+{
+    struct hold *first = all->lists[state].first;
+    return first != NULL && first->ends_ms <= now_ms ? first : NULL;
+}

@@ -1,0 +1,64 @@
+/* Messages that wait for a user. A hold begins when a user's last session goes (it is away: a
+ * moment ago it was connected, and may be back in a moment), or when a session is replaced while
+ * messages are under way to it (it settles: they may come back, and must not be overtaken).
+ * Messages to a user with a hold are queued in it, each source's in the order in which they were
+ * submitted.
+ *
+ * Away, a hold ends when its time is over: its messages find nobody. Once the user is back it
+ * settles until no leg to a session that has left is unanswered, or HOLDS_SETTLE_MS are over; then
+ * its messages are sent on. users_max and messages_max bound it, with transfers' kept_max_bytes. */
+#pragma once
+
+#include "broker/transfers.h"
+
+/* Many round trips; a gateway that takes longer to say what became of its deliveries stands still.
+ */
+enum { HOLDS_SETTLE_MS = 250 };
+
+enum hold_state { HOLD_AWAY, HOLD_SETTLING, HOLD_STATE_COUNT };
+
+struct hold {
+    struct hold *prev; /* among those of its state, in the order in which they end */
+    struct hold *next;
+    struct user *user;
+    struct transfer *first; /* the queue */
+    struct transfer *last;
+    uint64_t ends_ms;
+    size_t count; /* in the queue */
+    enum hold_state state;
+};
+
+struct hold_list {
+    struct hold *first;
+    struct hold *last;
+};
+
+struct holds {
+    struct transfers *transfers;
+    uint64_t away_ms;    /* 0: there are no holds */
+    size_t users_max;    /* holds at a time; who leaves beyond is offline at once */
+    size_t messages_max; /* in one hold */
+    size_t count;
+    struct hold_list lists[HOLD_STATE_COUNT];
+};
+
+void holds_init(struct holds *all, struct transfers *transfers, uint64_t away_ms, size_t users_max,
+                size_t messages_max);
+/* Frees the holds; the transfers in them are left to transfers_fini. */
+void holds_fini(struct holds *all);
+
+/* Begins a hold, or brings the user's hold into that state. Without memory, beyond users_max, or
+ * with away_ms 0 the user has none. */
+void holds_begin(struct holds *all, struct user *user, enum hold_state state, uint64_t now_ms);
+/* Ends the user's hold, whose queue must be empty. */
+void holds_end(struct holds *all, struct user *user);
+
+/* Puts a done transfer into its user's hold. False: the user has none, or it is full. */
+MUST_CHECK bool holds_add(struct holds *all, struct transfer *transfer);
+/* Takes the first transfer out, which is done then. NULL: the queue is empty. */
+struct transfer *holds_take(struct holds *all, struct hold *hold);
+/* Closes the transfers from that slot. */
+void holds_end_slot(struct holds *all, uint32_t slot);
+
+/* A hold in that state whose time is over. NULL: none. */
+struct hold *holds_first_over(const struct holds *all, enum hold_state state, uint64_t now_ms);
