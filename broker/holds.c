@@ -84,18 +84,16 @@ void holds_end(struct holds *all, struct user *user)
     free_hold(all, user->hold);
 }
 
-/* The one in front of which a transfer belongs; NULL: at the end. One that comes back stands in
- * front of those that its source submitted after it. */
+/* The one in front of which a transfer belongs; NULL: at the end. Those that come back stand in
+ * front of those that were never sent, in the order in which they were sent for the first time. */
 static struct transfer *place_of(const struct hold *hold, const struct transfer *transfer)
 {
     struct transfer *place = NULL;
-    for (struct transfer *at = hold->last; at != NULL; at = at->prev_held) {
-        if (at->key.source_instance_id == transfer->key.source_instance_id) {
-            if (at->key.seq < transfer->key.seq) {
-                break;
-            }
-            place = at;
+    for (struct transfer *at = hold->last; at != NULL && transfer->number > 0; at = at->prev_held) {
+        if (at->number > 0 && at->number < transfer->number) {
+            break;
         }
+        place = at;
     }
     return place;
 }

@@ -23,6 +23,7 @@ struct router {
     struct holds holds;
     uint64_t recovery_ends_ms;
     bool is_recovering;
+    uint64_t last_number; /* of the transfers that were sent */
     uint64_t submits;
     uint64_t delivers;
     struct slot slots[];

@@ -16,23 +16,10 @@ static void put_submit_outcome(struct router *router, uint32_t slot, uint64_t se
     router_put(router, slot, &record);
 }
 
-/* True: a message that was sent to sessions that have left would reach one that is there behind its
- * successors. */
-static bool is_overtaken(const struct user *user)
-{
-    const struct session *session = directory_first_of_user(user);
-    while (session != NULL && !session->was_handed) {
-        session = directory_next_of_user(session);
-    }
-    return session != NULL;
-}
-
 /* True: it is new, or comes back undelivered, and waits for its user. */
 static bool wait_for_user(struct router *router, struct transfer *transfer)
 {
-    const struct user *user = transfer->user;
-    if (transfer->outcome != OUTCOME_USER_OFFLINE || user->hold == NULL ||
-        (transfer->was_sent && is_overtaken(user))) {
+    if (transfer->outcome != OUTCOME_USER_OFFLINE || transfer->user->hold == NULL) {
         return false;
     }
     if (holds_add(&router->holds, transfer)) {
@@ -80,17 +67,22 @@ static void deliver(struct router *router, struct transfer *transfer, struct ses
     record.deliver.is_repeat = transfer->is_repeat;
     record.deliver.payload = transfer_payload(transfer);
     router_put(router, session->slot, &record);
-    session->was_handed = true;
+    session->last_handed = transfer->number;
     router->delivers++;
 }
 
-/* Hands a done transfer to all sessions of its user. */
+/* Hands a done transfer to all sessions of its user, but for those that it would reach behind its
+ * successors: it has come back from sessions that were there before them. */
 static void send_on(struct router *router, struct transfer *transfer, uint64_t now_ms)
 {
-    transfer->was_sent = true;
+    if (transfer->number == 0) {
+        transfer->number = ++router->last_number;
+    }
     struct session *session = directory_first_of_user(transfer->user);
     for (; session != NULL; session = directory_next_of_user(session)) {
-        deliver(router, transfer, session);
+        if (session->last_handed < transfer->number) {
+            deliver(router, transfer, session);
+        }
     }
     transfers_send(&router->transfers, transfer, now_ms + router->config.transfer_timeout_ms);
 }

@@ -89,10 +89,13 @@ bool router_on_attach(struct router *router, const struct router_arrival *arriva
         put_evict(router, arrival->slot, attach->session_id, CLOSE_REPLACED);
         return true;
     }
-    const struct session *newcomer = directory_add(&router->directory, arrival->slot, attach);
+    struct session *newcomer = directory_add(&router->directory, arrival->slot, attach);
     if (newcomer == NULL) {
         put_evict(router, arrival->slot, attach->session_id, CLOSE_GOING_AWAY);
         return true;
+    }
+    if (attach->was_attached) {
+        newcomer->last_handed = router->last_number; /* it may have been handed anything */
     }
     struct user *user = newcomer->user;
     replace(router, user, rival, arrival->now_ms);

@@ -32,6 +32,7 @@ struct transfer {
     struct transfer *prev_held; /* while it is held: in its hold's queue */
     struct transfer *next_held;
     struct user *user;
+    uint64_t number;                /* rises with each one that is sent; 0: it never was */
     uint64_t expires_ms;            /* while it is under way: unconfirmed from then on */
     uint64_t deadline_ms;           /* not to be delivered from then on */
     struct transfer_leg *first_leg; /* the unanswered ones, in the order in which they were added */
@@ -42,7 +43,6 @@ struct transfer {
     uint32_t source_slot;
     uint32_t payload_len;
     bool is_repeat;
-    bool was_sent; /* to sessions, in vain if it is held or done */
     uint8_t payload[];
 };
 

@@ -132,6 +132,7 @@ static void put_attach(struct buffer *out, const struct link_record *record)
 {
     buffer_put_u64(out, record->attach.session_id);
     buffer_put_u64(out, record->attach.since_ms);
+    buffer_put_u8(out, record->attach.was_attached ? 1 : 0);
     put_string(out, record->attach.user_id, 1, USER_ID_MAX_BYTES);
     put_string(out, record->attach.device_id, 0, DEVICE_ID_MAX_BYTES);
 }
@@ -140,6 +141,7 @@ static void read_attach(struct reader *reader, struct link_record *record)
 {
     record->attach.session_id = read_u64(reader);
     record->attach.since_ms = read_u64(reader);
+    record->attach.was_attached = read_flag(reader);
     record->attach.user_id = read_string(reader, 1, USER_ID_MAX_BYTES);
     record->attach.device_id = read_string(reader, 0, DEVICE_ID_MAX_BYTES);
 }

@@ -53,6 +53,7 @@ struct link_attach {
     uint64_t session_id;    /* unique within the gateway's instance, never reused */
     uint64_t since_ms;      /* when the client asked, CLOCK_MONOTONIC of this machine: of two
                                sessions of one device the later one is the true one */
+    bool was_attached;      /* on an earlier connection: it may have been handed messages */
     struct slice user_id;   /* 1 to USER_ID_MAX_BYTES */
     struct slice device_id; /* 0 to DEVICE_ID_MAX_BYTES */
 };

@@ -254,6 +254,7 @@ static void announce(struct exchange *exchange, struct session *session)
     struct link_record attach = {.kind = LINK_ATTACH};
     attach.attach.session_id = session->id;
     attach.attach.since_ms = session->since_ms;
+    attach.attach.was_attached = session->is_attached;
     attach.attach.user_id = session_user_id(session);
     attach.attach.device_id = session_device_id(session);
     put_record(exchange, &attach);
