@@ -11,14 +11,28 @@ export const KIND = {
     HELLO: 1,
     ATTACH: 2,
     DETACH: 3,
-    SUBMIT: 4,
-    DELIVERY_OUTCOME: 5,
-    WELCOME: 6,
-    ATTACHED: 7,
-    DELIVER: 8,
-    SUBMIT_OUTCOME: 9,
-    EVICT: 10,
+    RETIRE: 4,
+    SYNCED: 5,
+    SUBMIT: 6,
+    DELIVERY_OUTCOME: 7,
+    WELCOME: 8,
+    ATTACHED: 9,
+    RETIRED: 10,
+    READY: 11,
+    DELIVER: 12,
+    SUBMIT_OUTCOME: 13,
+    EVICT: 14,
 };
+export const VERSION = 2;
+
+/* CLOCK_MONOTONIC, which all processes of a machine share, in milliseconds. */
+export function monotonicMs() {
+    return process.hrtime.bigint() / 1000000n;
+}
+
+function deadline() {
+    return u64(monotonicMs() + 9000n);
+}
 
 export function u16(value) {
     const bytes = Buffer.alloc(2);
@@ -49,16 +63,24 @@ export function record(kind, ...parts) {
     return Buffer.concat([u32(body.length), Buffer.from([kind]), body]);
 }
 
-export const hello = (instance = 77) => record(KIND.HELLO, u16(1), u64(instance));
-export const welcome = (instance = 88) => record(KIND.WELCOME, u16(1), u64(instance));
+export const hello = (instance = 77) => record(KIND.HELLO, u16(VERSION), u64(instance));
+export const welcome = (instance = 88) => record(KIND.WELCOME, u16(VERSION), u64(instance));
 
 export function attach(sessionId, userId, deviceId = '') {
-    return record(KIND.ATTACH, u64(sessionId), u64(1), string(userId), string(deviceId));
+    return record(KIND.ATTACH, u64(sessionId), u64(1), [0], string(userId), string(deviceId));
 }
 
+export const synced = () => record(KIND.SYNCED);
+export const ready = () => record(KIND.READY);
+
 export function submit(seq, sessionId, to, payload) {
-    const fields = [u64(seq), u64(sessionId), [0], string(to), string(''), payload];
-    return record(KIND.SUBMIT, ...fields);
+    const fields = [u64(seq), u64(sessionId), deadline(), [0], [0], string(to), string('')];
+    return record(KIND.SUBMIT, ...fields, payload);
+}
+
+export function deliver(source, seq, sessionId, payload, { isRepeat = false } = {}) {
+    const fields = [u64(source), u64(seq), sessionId, deadline(), [isRepeat ? 1 : 0]];
+    return record(KIND.DELIVER, ...fields, payload);
 }
 
 /* The records of one batch, as { kind, body }. */

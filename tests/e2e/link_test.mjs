@@ -10,11 +10,15 @@ import {
     FakeBroker,
     KIND,
     LinkPeer,
+    VERSION,
     attach,
+    deliver,
     hello,
+    ready,
     record,
     string,
     submit,
+    synced,
     u16,
     u32,
     u64,
@@ -32,7 +36,7 @@ const malformed = {
     'a record cut in its body': Buffer.concat([head(KIND.DETACH, 8), u32(1)]),
     'a record that claims 4 GiB': Buffer.concat([u32(0xffffffff), Buffer.from([2]), u64(1)]),
     'kind 0': record(0),
-    'an unknown kind': record(11, u64(1)),
+    'an unknown kind': record(15, u64(1)),
     'kind 255': record(255),
     'zeros': Buffer.alloc(64),
     'ones': Buffer.alloc(64, 0xff),
@@ -43,18 +47,27 @@ const badForBroker = {
     ...malformed,
     'a detach with a byte too many': record(KIND.DETACH, u64(1), [0]),
     'a detach with a byte too few': record(KIND.DETACH, u32(1)),
-    'an attach without a userId': record(KIND.ATTACH, u64(1), u64(1), string(''), string('')),
+    'an attach without a userId': record(KIND.ATTACH, u64(1), u64(1), [0], string(''), string('')),
     'a userId beyond its bound': attach(1, 'u'.repeat(129)),
     'a deviceId beyond its bound': attach(1, 'u', 'd'.repeat(65)),
-    'a string that is longer than its record': record(KIND.ATTACH, u64(1), u64(1), [100, 65]),
+    'a string that is longer than its record': record(KIND.ATTACH, u64(1), u64(1), [0], [100, 65]),
     'a submit of an unknown type': record(
         KIND.SUBMIT,
-        ...[u64(1), u64(1), [9], string('bob'), string(''), '{}'],
+        ...[u64(1), u64(1), u64(1), [0], [9], string('bob'), string(''), '{}'],
     ),
     'an outcome out of range': record(KIND.DELIVERY_OUTCOME, u64(1), u64(1), u64(1), [200]),
     'a second hello': hello(),
     'a welcome': welcome(),
-    'a deliver': record(KIND.DELIVER, u64(1), u64(1), u64(1), '{}'),
+    'a deliver': deliver(1, 1, u64(1), '{}'),
+    'a submit before it is told to': submit(1, 1, 'bob', '{}'),
+    'a synced that says too much': record(KIND.SYNCED, [0]),
+    'a second synced': Buffer.concat([synced(), synced()]),
+    'a ready': ready(),
+    'a retired': record(KIND.RETIRED, u64(1)),
+    'a flag that is neither 0 nor 1': record(
+        KIND.ATTACH,
+        ...[u64(1), u64(1), [2], string('mallory'), string('')],
+    ),
     'an evict': record(KIND.EVICT, u64(1), u16(4501)),
     'a good record before a bad one': Buffer.concat([attach(5, 'mallory'), record(0)]),
 };
@@ -65,7 +78,7 @@ describe('a broker and a hostile gateway', () => {
     let bob;
     before(async () => {
         /* Slot 0 has a gateway of ours, slot 1 only what the tests connect there. */
-        set = newSet({ gateways: 2 });
+        set = newSet({ gateways: 2, brokerFlags: { 'recovery-ms': 0, 'hold-ms': 0 } });
         await set.startBroker();
         await set.startGateway(0);
         await set.linked(0);
@@ -111,8 +124,8 @@ describe('a broker and a hostile gateway', () => {
 
     const unheard = {
         'an attach before any hello': attach(1, 'mallory'),
-        'a hello of another version': record(KIND.HELLO, u16(2), u64(7)),
-        'a hello without its end': record(KIND.HELLO, u16(1)),
+        'a hello of another version': record(KIND.HELLO, u16(VERSION + 1), u64(7)),
+        'a hello without its end': record(KIND.HELLO, u16(VERSION)),
     };
     for (const [name, batch] of Object.entries(unheard)) {
         test(`${name} ends the link`, { timeout }, async () => {
@@ -154,6 +167,8 @@ describe('a broker and a hostile gateway', () => {
         peer.send(Buffer.concat([attach(1, 'carol'), attach(2, 'dave')]));
         assert.deepEqual((await peer.next(KIND.ATTACHED)).body, u64(1));
         assert.deepEqual((await peer.next(KIND.ATTACHED)).body, u64(2));
+        peer.send(synced());
+        await peer.next(KIND.READY);
         peer.send(submit(1, 1, 'bob', '{"from":"carol","type":"call-start","to":"bob"}'));
         assert.equal((await bob.next()).from, 'carol');
         assert.deepEqual((await peer.next(KIND.SUBMIT_OUTCOME)).body, Buffer.from([...u64(1), 0]));
@@ -189,6 +204,9 @@ const badForGateway = {
     'an attach': attach(1, 'mallory'),
     'an attached with a byte too many': record(KIND.ATTACHED, u64(1), [0]),
     'a deliver without its end': record(KIND.DELIVER, u64(1), u64(1)),
+    'a second ready': ready(),
+    'a synced': synced(),
+    'the retirement of a session that stays': 'retired',
     'an outcome out of range': record(KIND.SUBMIT_OUTCOME, u64(1), [8]),
     'the outcome of what was never submitted': record(KIND.SUBMIT_OUTCOME, u64(99999), [0]),
     'an evict without its code': record(KIND.EVICT, u64(1)),
@@ -204,11 +222,16 @@ describe('a gateway and a hostile broker', () => {
     let peer;
     let alice;
     let session;
+    let lastSeq = 0;
 
     /* What the broker hears of alice; her session keeps its id over all links. */
     async function takeAttach() {
         const { body } = await peer.next(KIND.ATTACH);
         peer.send(record(KIND.ATTACHED, body.subarray(0, 8)));
+        if (session !== undefined) {
+            await peer.next(KIND.SYNCED);
+            peer.send(ready());
+        }
         return body.subarray(0, 8);
     }
 
@@ -218,6 +241,8 @@ describe('a gateway and a hostile broker', () => {
         broker = await FakeBroker.listen(join(set.linkDir, 'slot-0.ipc'));
         await set.startGateway(0);
         peer = await broker.acceptAndGreet();
+        await peer.next(KIND.SYNCED);
+        peer.send(ready());
         const connecting = set.connect(0, 'alice');
         session = await takeAttach();
         alice = await connecting;
@@ -229,7 +254,7 @@ describe('a gateway and a hostile broker', () => {
 
     async function checkAlice() {
         const payload = `{"from":"x","type":"call-start","to":"alice","n":${Math.random()}}`;
-        peer.send(record(KIND.DELIVER, u64(9), u64(Date.now()), session, payload));
+        peer.send(deliver(9, ++lastSeq, session, payload));
         assert.equal((await alice.nextMessage()).text, payload);
         const outcome = await peer.next(KIND.DELIVERY_OUTCOME);
         assert.equal(outcome.body.at(-1), 0);
@@ -239,7 +264,7 @@ describe('a gateway and a hostile broker', () => {
         test(`${name} ends the link, and the gateway dials again`, { timeout }, async () => {
             await checkAlice();
             const mark = set.gateways[0].mark();
-            peer.send(batch);
+            peer.send(batch === 'retired' ? record(KIND.RETIRED, session) : batch);
             await peer.ended;
             peer = await broker.acceptAndGreet();
             await set.gateways[0].waitFor(/link-malformed/, mark);
@@ -249,7 +274,7 @@ describe('a gateway and a hostile broker', () => {
     }
 
     const unheard = {
-        'a deliver before the welcome': record(KIND.DELIVER, u64(1), u64(1), u64(1), '{}'),
+        'a deliver before the welcome': deliver(1, 1, u64(1), '{}'),
         'a welcome of another version': record(KIND.WELCOME, u16(9), u64(1)),
     };
     for (const [name, batch] of Object.entries(unheard)) {
@@ -278,12 +303,26 @@ describe('a gateway and a hostile broker', () => {
             Buffer.concat([
                 record(KIND.ATTACHED, u64(12345)),
                 record(KIND.EVICT, u64(12345), u16(4501)),
-                record(KIND.DELIVER, u64(1), u64(2), u64(12345), '{}'),
+                deliver(1, 2, u64(12345), '{}'),
             ]),
         );
         const { body } = await peer.next(KIND.DELIVERY_OUTCOME);
         assert.notEqual(body.at(-1), 0);
         await checkAlice();
+    });
+
+    test('a repeat is answered, and not delivered again', { timeout }, async () => {
+        const payload = '{"from":"x","type":"call-start","to":"alice","n":1}';
+        const again = deliver(8, 7, session, payload, { isRepeat: true });
+        for (const batch of [deliver(8, 7, session, payload), again, again]) {
+            peer.send(batch);
+            const { body } = await peer.next(KIND.DELIVERY_OUTCOME);
+            assert.deepEqual(body.subarray(0, 16), Buffer.concat([u64(8), u64(7)]));
+            assert.equal(body.at(-1), 0);
+        }
+        assert.equal((await alice.next()).n, 1);
+        await checkAlice();
+        assert.equal(alice.inbox.length, 0);
     });
 
     test('an evict closes its session', { timeout }, async () => {

@@ -229,7 +229,7 @@ describe('scripts/run and scripts/stop', () => {
 describe('signals', () => {
     for (const signal of ['SIGTERM', 'SIGINT']) {
         test(`${signal} closes clients with 1001 and ends with 0`, { timeout }, async () => {
-            const set = await startSet({ gateways: 2 });
+            const set = await startSet({ gateways: 2, brokerFlags: { 'hold-ms': 0 } });
             const clients = await Promise.all(
                 [...Array(50).keys()].map((i) => set.connect(i % 2, `user-${i}`)),
             );

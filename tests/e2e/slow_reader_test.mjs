@@ -12,7 +12,7 @@ const PAYLOAD = 'x'.repeat(60000);
 const MESSAGES_MAX = 2000;
 
 test('a client that stops reading is closed with 4001, alone', { timeout }, async () => {
-    const set = await startSet({ gateways: 2 });
+    const set = await startSet({ gateways: 2, brokerFlags: { 'hold-ms': 200 } });
     const sender = await set.connect(0, 'sender', { protocol: true });
     await sender.nextOf('welcome');
     const pair = [await set.connect(0, 'left'), await set.connect(1, 'right')];
