@@ -76,6 +76,7 @@ describe('a broker that is killed', () => {
             await Promise.all(marks.map((mark, slot) => set.linked(slot, mark)));
         }
         await stream.stop();
+        await bob.fence();
         assert.deepEqual(idsOf(bob), [...Array(stream.sent).keys()]);
         await set.stop();
     });
@@ -209,6 +210,7 @@ describe('a gateway that is told to end', () => {
             await set.linked(slot);
         }
         await stream.stop();
+        await bob.fence();
         received.push(...idsOf(bob));
         assert.deepEqual(received, [...Array(stream.sent).keys()]);
         await set.stop();
