@@ -1,0 +1,37 @@
+/* The broker is killed again and again: gateways keep their clients, and messages wait. */
+import { repeatedly } from '../clock.mjs';
+import { killBroker, showBrokerOutages, watchLogs } from '../faults.mjs';
+import { latency } from '../report.mjs';
+import { underLoad } from '../scenario.mjs';
+
+/* Not sooner: what dies within a second of its start is, to the supervisor, another matter. */
+export const KILL_EVERY_MS = 3000;
+
+export const scenario = {
+    name: 'broker-kill',
+    about: 'the broker killed every 3 s',
+    seconds: 60,
+    gateways: 2,
+    async run(report, options) {
+        const result = await underLoad({ report, options }, async (set, load) => {
+            const logs = watchLogs(set);
+            const outages = [];
+            await repeatedly(KILL_EVERY_MS, options.seconds * 1000, async () => {
+                outages.push(await killBroker(set, logs));
+            });
+            await showOutages(report, load, outages);
+        });
+        report.nobodyDropped(result);
+        report.noErrors(result);
+    },
+};
+
+async function showOutages(report, load, outages) {
+    const windows = outages.map(({ killedAt, linkedAt }) => ({ from: killedAt, to: linkedAt }));
+    const gaps = [];
+    for (const { from } of windows) {
+        gaps.push(await load.longestGap({ from, to: from + KILL_EVERY_MS }));
+    }
+    showBrokerOutages(report, outages, gaps);
+    report.figure('latency between', latency(await load.latencyOutside(windows)));
+}

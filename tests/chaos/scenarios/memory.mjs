@@ -1,0 +1,1 @@
+export const scenario = { name: 'memory', about: '', seconds: 1, gateways: 2, async run(report) { report.skip('todo'); } };
