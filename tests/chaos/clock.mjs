@@ -25,12 +25,13 @@ export async function eventually(what, look, { patienceMs = 30000, pauseMs = 50 
     }
 }
 
-/* Calls `act` every `everyMs` until `forMs` are over, and not while the last call is under way. */
+/* Calls `act` every `everyMs` until `forMs` are over; later when the last call takes longer. */
 export async function repeatedly(everyMs, forMs, act) {
-    const start = now();
-    for (let round = 0; round * everyMs < forMs; round++) {
-        await pass(start + round * everyMs - now());
-        await act(round);
+    const end = now() + forMs;
+    let round = 0;
+    for (let next = now(); next < end; next = Math.max(next + everyMs, now())) {
+        await pass(next - now());
+        await act(round++);
     }
-    await pass(start + forMs - now());
+    await pass(end - now());
 }

@@ -1,7 +1,7 @@
 /* When messages were sent and how long they took; and the pauses in which none arrived. */
 
 /* A pause is worth remembering from here on: shorter ones lie between any two messages. */
-const GAP_MIN_MS = 20;
+export const GAP_MIN_MS = 20;
 
 export function percentile(sorted, part) {
     const index = Math.min(Math.ceil(sorted.length * part), sorted.length) - 1;

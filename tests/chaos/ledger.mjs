@@ -8,7 +8,7 @@ export const OUTCOME_PATIENCE_MS = 15000;
 /* The server's own bound is 10 s; the rest is what two busy processes and the load may add. */
 export const LATE_MS = 11500;
 /* How long a message is remembered: what comes later is from nowhere. */
-const MEMORY_MS = 40000;
+const MEMORY_MS = 30000;
 /* Acked and not received: by then the two sockets have told all they know. */
 const LOST_AFTER_MS = 5000;
 /* A user back within --hold-ms is never called offline; less what clients and server may differ by

@@ -84,11 +84,6 @@ export class Load {
         return this.#ask('thaw', { gateway });
     }
 
-    /* Connections by gateway. */
-    async gateways() {
-        return this.#ask('gateways');
-    }
-
     async allConnected(patienceMs = 20000) {
         return this.#ask('allConnected', { patienceMs });
     }
@@ -101,16 +96,14 @@ export class Load {
         return this.#ask('stopResets');
     }
 
-    /* The counts so far. */
-    async result() {
-        return this.#ask('result');
+    /* Sends no more, waits for what is under way, closes; what came of it all: { sent, acked,
+     * received, inDeadConnection, seenAgain, ackedInEnding, errors, violations, dropped, refused,
+     * ... }. Questions are still answered. */
+    async finish() {
+        return this.#ask('finish');
     }
 
-    /* Sends no more, waits for what is under way; what came of it all: { sent, acked, received,
-     * inDeadConnection, seenAgain, ackedInEnding, errors, violations, dropped, refused, ... }. */
-    async stop() {
-        const result = await this.#ask('stop');
+    async end() {
         await this.#end();
-        return result;
     }
 }

@@ -54,18 +54,10 @@ class LoadProcess {
             await eventually('the load connects', areIn, { pauseMs: 5 });
         }
         this.delay.enable();
-        this.resume();
-        this.sweeper = setInterval(() => this.ledger.sweep(), SWEEP_MS);
-    }
-
-    resume() {
         this.lastTick = now();
         this.next = 0;
         this.ticker = setInterval(() => this.#tick(), TICK_MS);
-    }
-
-    pause() {
-        clearInterval(this.ticker);
+        this.sweeper = setInterval(() => this.ledger.sweep(), SWEEP_MS);
     }
 
     #tick() {
@@ -123,16 +115,6 @@ class LoadProcess {
         });
     }
 
-    /* How many clients each gateway has. */
-    gateways() {
-        const counts = {};
-        for (const { connection } of this.clients) {
-            const gateway = connection?.gateway ?? 'none';
-            counts[gateway] = (counts[gateway] ?? 0) + 1;
-        }
-        return counts;
-    }
-
     /* Every client is connected again; after at most `patienceMs`. */
     async allConnected({ patienceMs }) {
         const areIn = () => this.clients.every((client) => client.isConnected);
@@ -162,7 +144,7 @@ class LoadProcess {
         return this.latencies.longestGap(range);
     }
 
-    result() {
+    #result() {
         const { ledger } = this;
         const stallMs = this.delay.max / 1e6;
         const { errors, violations } = ledger;
@@ -170,8 +152,8 @@ class LoadProcess {
     }
 
     /* Sends no more, waits for what is under way, closes. */
-    async stop() {
-        this.pause();
+    async finish() {
+        clearInterval(this.ticker);
         this.stopResets();
         this.delay.disable();
         const deadline = now() + OUTCOME_PATIENCE_MS;
@@ -180,7 +162,7 @@ class LoadProcess {
         }
         clearInterval(this.sweeper);
         this.ledger.sweep(true);
-        const result = this.result();
+        const result = this.#result();
         await Promise.all(this.clients.map((client) => client.stop()));
         return result;
     }

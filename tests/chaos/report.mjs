@@ -1,4 +1,5 @@
 /* What a scenario found: figures, and promises that were kept or broken. */
+import { GAP_MIN_MS } from './latencies.mjs';
 import { PROMISES } from './ledger.mjs';
 
 const LABEL_COLUMNS = 22;
@@ -83,7 +84,7 @@ export class Report {
     }
 
     gap(label, gap) {
-        this.figure(label, ms(gap.ms));
+        this.figure(label, gap.ms === 0 ? `under ${ms(GAP_MIN_MS)}` : ms(gap.ms));
         this.summary.gapMs = Math.max(this.summary.gapMs ?? 0, gap.ms);
     }
 
@@ -113,7 +114,7 @@ export function printTable(reports) {
         String(summary.sent ?? '-'),
         String(summary.errors ?? '-'),
         String(summary.dropped ?? '-'),
-        summary.gapMs === undefined ? '-' : ms(summary.gapMs),
+        summary.gapMs ? ms(summary.gapMs) : '-',
         verdict(skipped, broken),
     ]);
     rows.unshift(['scenario', 'sent', 'errors', 'dropped', 'longest gap', 'promises']);

@@ -19,7 +19,7 @@ export const scenario = {
             await repeatedly(KILL_EVERY_MS, options.seconds * 1000, async () => {
                 outages.push(await killBroker(set, logs));
             });
-            await showOutages(report, load, outages);
+            return async () => showOutages(report, load, outages);
         });
         report.nobodyDropped(result);
         report.noErrors(result);

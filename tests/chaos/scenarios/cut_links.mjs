@@ -24,10 +24,12 @@ export const scenario = {
             const from = now();
             await cutAtRandom(proxies, from + options.seconds * 1000);
             await set.allServe();
-            const cuts = proxies.reduce((sum, proxy) => sum + proxy.cuts, 0);
-            report.figure('cuts', `${cuts}`);
-            report.gap('longest gap', await load.longestGap({ from }));
-            report.figure('latency', latency(await load.latency({ from })));
+            return async () => {
+                const cuts = proxies.reduce((sum, proxy) => sum + proxy.cuts, 0);
+                report.figure('cuts', `${cuts}`);
+                report.gap('longest gap', await load.longestGap({ from }));
+                report.figure('latency', latency(await load.latency({ from })));
+            };
         });
         report.nobodyDropped(result);
         const { unconfirmed, unavailable, ...others } = result.errors;

@@ -10,6 +10,8 @@ import { killGateway, spread } from '../faults.mjs';
 import { underLoad } from '../scenario.mjs';
 
 const DISK = '1m';
+/* A pause that a gateway's death can explain. */
+const STILL_SERVES_MS = 1000;
 const CHUNK = Buffer.alloc(4096);
 
 export const scenario = {
@@ -31,7 +33,8 @@ export const scenario = {
             rmdirSync(dir);
         });
         await underLoad({ report, options, setOptions: { dir } }, async (set, load) => {
-            await whileFull(report, options, set, load);
+            const moments = await whileFull(report, options, set, load);
+            return async () => show(report, load, moments);
         });
         await unmount();
     },
@@ -42,20 +45,23 @@ async function whileFull(report, options, set, load) {
     fill(filler);
     const from = now();
     await pass((options.seconds * 1000) / 4);
-    const full = await load.longestGap({ from });
-    report.gap('longest gap, full', full);
-    report.promise('serves while full', full.ms < 1000, `${Math.round(full.ms)} ms`);
-
     const outage = await killGateway(set, load, 0);
     report.figure('a gateway, killed', `all clients back: ${spread([backMs(outage)])}`);
     const pid = set.signal('broker', 'SIGKILL');
     const killedAt = now();
     await set.successorOf('broker', pid);
     await set.allServe();
-    report.gap('longest gap, broker', await load.longestGap({ from: killedAt }));
     await pass((options.seconds * 1000) / 2);
     rmSync(filler);
     await pass((options.seconds * 1000) / 4);
+    return { from, killedAt };
+}
+
+async function show(report, load, { from, killedAt }) {
+    const full = await load.longestGap({ from, to: killedAt });
+    report.gap('longest gap, full', full);
+    report.promise('serves while full', full.ms < STILL_SERVES_MS, `${Math.round(full.ms)} ms`);
+    report.gap('longest gap, broker', await load.longestGap({ from: killedAt }));
 }
 
 function backMs({ killedAt, connectedAt }) {

@@ -28,10 +28,10 @@ export const scenario = {
             const thawedAt = now();
             await set.allServe();
             await pass(CALM_MS);
-            await compare(report, load, { calmAt, frozenAt, thawedAt });
+            return async () => compare(report, load, { calmAt, frozenAt, thawedAt });
         });
         const { unconfirmed = 0, unavailable = 0, ...others } = result.errors;
-        report.figure('untold or told', `${unconfirmed + unavailable} unconfirmed or unavailable`);
+        report.figure('told so', `${unconfirmed + unavailable} unconfirmed or unavailable`);
         const codes = Object.keys(others).filter((code) => code !== 'overloaded');
         report.promise('nobody called offline', codes.length === 0, codes.join(', '));
     },

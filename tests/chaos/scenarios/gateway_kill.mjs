@@ -18,11 +18,13 @@ export const scenario = {
             await repeatedly(KILL_EVERY_MS, options.seconds * 1000, async (round) => {
                 outages.push(await killGateway(set, load, round % set.count));
             });
-            const back = outages.map(({ killedAt, connectedAt }) => connectedAt - killedAt);
-            report.figure('gateways killed', `${outages.length} times`);
-            report.gap('longest gap', await load.longestGap({ from }));
-            report.figure('all clients back', spread(back));
-            report.figure('latency', latency(await load.latency({ from })));
+            return async () => {
+                const back = outages.map(({ killedAt, connectedAt }) => connectedAt - killedAt);
+                report.figure('gateways killed', `${outages.length} times`);
+                report.gap('longest gap', await load.longestGap({ from }));
+                report.figure('all clients back', spread(back));
+                report.figure('latency', latency(await load.latency({ from })));
+            };
         });
         const others = Object.keys(result.dropped).filter((code) => code !== '1006');
         report.promise('dropped by the kills alone', others.length === 0, others.join(', '));

@@ -17,24 +17,24 @@ export const scenario = {
     async run(report, options) {
         const quick = { ...options, clients: 40 };
         await underLoad({ report, options: quick }, async (set, load) => {
-            await killBrokers(report, set, load);
+            const logs = watchLogs(set);
+            const outages = [];
+            await repeatedly(KILL_EVERY_MS, KILLS * KILL_EVERY_MS, async () => {
+                outages.push(await killBroker(set, logs));
+            });
             const { killedAt, connectedAt } = await killGateway(set, load, 0);
             report.figure('gateway killed', `all back: ${spread([connectedAt - killedAt])}`);
             await load.startResets(RESET_EVERY_MS);
             await pass(RESET_FOR_MS);
             await load.stopResets();
             await load.allConnected();
+            return async () => showBrokers(report, load, outages);
         });
     },
 };
 
-async function killBrokers(report, set, load) {
-    const logs = watchLogs(set);
-    const outages = [];
+async function showBrokers(report, load, outages) {
     const gaps = [];
-    await repeatedly(KILL_EVERY_MS, KILLS * KILL_EVERY_MS, async () => {
-        outages.push(await killBroker(set, logs));
-    });
     for (const { killedAt } of outages) {
         gaps.push(await load.longestGap({ from: killedAt, to: killedAt + KILL_EVERY_MS }));
     }

@@ -17,8 +17,10 @@ export const scenario = {
             await pass(options.seconds * 1000);
             await load.stopResets();
             await load.allConnected();
-            report.gap('longest gap', await load.longestGap({ from }));
-            report.figure('latency', latency(await load.latency({ from })));
+            return async () => {
+                report.gap('longest gap', await load.longestGap({ from }));
+                report.figure('latency', latency(await load.latency({ from })));
+            };
         });
         onlyResets(report, result);
     },

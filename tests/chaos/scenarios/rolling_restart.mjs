@@ -19,9 +19,11 @@ export const scenario = {
                 await load.allConnected();
                 await pass(CALM_MS);
             }
-            report.figure('restarts', `${took.length}, ${spread(took)}`);
-            report.gap('longest gap', await load.longestGap({ from }));
-            report.figure('latency', latency(await load.latency({ from })));
+            return async () => {
+                report.figure('restarts', `${took.length}, ${spread(took)}`);
+                report.gap('longest gap', await load.longestGap({ from }));
+                report.figure('latency', latency(await load.latency({ from })));
+            };
         });
         const others = Object.keys(result.dropped).filter((code) => code !== '1001');
         report.promise('dropped with 1001 alone', others.length === 0, others.join(', '));
