@@ -1,4 +1,5 @@
-/* Real sets under a load of verified messages, while faults are injected; see scripts/chaos. */
+/* Real sets under a load of verified messages, while faults are injected. scripts/chaos starts it,
+ * and says how it is used. */
 import { parseArgs } from 'node:util';
 
 import { cleanUp, cleanUpOnSignals } from './cleanup.mjs';
@@ -28,28 +29,6 @@ const SCENARIOS = [
     memory,
 ];
 
-function usage() {
-    const rows = SCENARIOS.map(
-        ({ name, about, seconds }) => `  ${name.padEnd(17)} ${about} (${seconds} s)`,
-    );
-    return `usage: scripts/chaos [SCENARIO...] [--seconds N] [--rate N] [--gateways N] [--quick]
-
-Starts sets of its own under supervisord and injects faults while clients send messages that are
-checked one by one: exactly one outcome, no message twice, in order, unaltered, none lost. All
-scenarios, or those that are named:
-
-${rows.join('\n')}
-
-  --seconds N   how long the fault lasts, or is repeated (default: as above)
-  --rate N      messages a second, of all clients together (default: 5000)
-  --clients N   clients, an even number (default: 200)
-  --gateways N  gateways of the set (default: 2 or 3, as the scenario needs)
-  --quick       half a minute of a little of everything
-
-Status 0 when every promise was kept. Ctrl-C ends everything that it started.
-With SWITCHBOARD_BIN_DIR set, the programs in that directory are run and nothing is built.`;
-}
-
 class UsageError extends Error {}
 
 function numberOf(name, text, isGood = (value) => value > 0) {
@@ -77,7 +56,7 @@ function parse(args) {
     const { values, positionals } = parseArgs({
         args,
         allowPositionals: true,
-        options: { ...options, quick: flag, help: { ...flag, short: 'h' } },
+        options: { ...options, quick: flag },
     });
     const numbers = {
         seconds: numberOf('seconds', values.seconds),
@@ -86,14 +65,14 @@ function parse(args) {
         gateways: numberOf('gateways', values.gateways),
     };
     const all = positionals.length === 0 ? SCENARIOS : chosen(positionals);
-    return { scenarios: values.quick ? [quick] : all, numbers, help: values.help };
+    return { scenarios: values.quick ? [quick] : all, numbers };
 }
 
 async function run(scenario, numbers) {
     const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
     const { seconds, gateways, rate = 5000 } = scenario;
     const options = { seconds, gateways, rate, clients: 200, ...Object.fromEntries(given) };
-    const report = new Report(scenario.name);
+    const report = new Report(scenario);
     try {
         await scenario.run(report, options);
     } catch (error) {
@@ -105,11 +84,7 @@ async function run(scenario, numbers) {
 }
 
 async function main() {
-    const { scenarios, numbers, help } = parse(process.argv.slice(2));
-    if (help) {
-        console.log(usage());
-        return;
-    }
+    const { scenarios, numbers } = parse(process.argv.slice(2));
     cleanUpOnSignals();
     const reports = [];
     for (const scenario of scenarios) {

@@ -26,13 +26,13 @@ export function latency({ p50, p99, max }) {
 }
 
 export class Report {
-    constructor(name) {
+    constructor({ name, about }) {
         this.name = name;
         this.kept = [];
         this.broken = [];
         this.summary = {};
         this.skipped = null;
-        console.log(`\n${name}`);
+        console.log(`\n${name}: ${about}`);
     }
 
     figure(label, value) {

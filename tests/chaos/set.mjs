@@ -127,9 +127,13 @@ export class SupervisedSet {
         return tail;
     }
 
-    /* What all our processes have in memory, the supervisor aside. */
+    /* What each process has in memory, broker first, the supervisor aside; and all together. */
+    residentBytesEach() {
+        return this.pids().map((pid) => residentBytes(pid));
+    }
+
     residentBytes() {
-        return this.pids().reduce((sum, pid) => sum + residentBytes(pid), 0);
+        return this.residentBytesEach().reduce((sum, bytes) => sum + bytes, 0);
     }
 
     /* Lines of the logs that no program should ever write. */

@@ -59,9 +59,11 @@ async function measure(report, set, name, attack) {
     const after = set.residentBytes();
     const seconds = ((now() - start) / 1000).toFixed(1);
     const figures = `${mib(before)} before, ${mib(peak)} peak, ${mib(after)} after ${seconds} s`;
-    report.figure(name, `${figures}; ${counts(found)}`);
+    report.figure(name, figures);
+    report.figure('  broker, gateways', set.residentBytesEach().map(mib).join(', '));
+    report.figure('  outcomes', counts(found));
     const allowed = `${REMAINS_MAX * 100} % and ${mib(REMAINS_MAX_BYTES)}`;
-    report.promise(`memory is back within ${allowed} of before`, isWell, `${name}: ${figures}`);
+    report.promise(`${name}: within ${allowed} of before`, isWell, figures);
 }
 
 /* Clients that never read; each gets a message, some as many as it takes. */
