@@ -121,6 +121,11 @@ export function printTable(reports) {
     const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
     console.log();
     for (const row of rows) {
-        console.log(row.map((cell, i) => cell.padEnd(widths[i])).join('  ').trimEnd());
+        console.log(
+            row
+                .map((cell, i) => cell.padEnd(widths[i]))
+                .join('  ')
+                .trimEnd(),
+        );
     }
 }

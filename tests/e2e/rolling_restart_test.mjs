@@ -26,9 +26,15 @@ describe('scripts/rolling-restart', () => {
 
         const now = set.pids();
         assert.equal(now.length, before.length);
-        assert.deepEqual(now.filter((pid) => before.includes(pid)), []);
+        assert.deepEqual(
+            now.filter((pid) => before.includes(pid)),
+            [],
+        );
         const successors = await set.allServe();
-        assert.equal(successors.some((instance) => instances.includes(instance)), false);
+        assert.equal(
+            successors.some((instance) => instances.includes(instance)),
+            false,
+        );
 
         await load.allConnected();
         const result = await load.finish();
