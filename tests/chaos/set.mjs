@@ -23,7 +23,8 @@ export class SupervisedSet {
     static async start({ gateways = 2, dir = null, variables = {} } = {}) {
         const set = new SupervisedSet(gateways, dir, await freePort());
         const args = ['--gateways', gateways, '--listen', set.listen, '--run-dir', set.dir];
-        const { status, output } = await scriptWith(variables, 'run', ...args, '--detach');
+        set.starting = scriptWith(variables, 'run', ...args, '--detach');
+        const { status, output } = await set.starting;
         if (status !== 0) {
             throw new Error(`scripts/run: ${output}`);
         }
@@ -40,6 +41,7 @@ export class SupervisedSet {
         this.listen = `127.0.0.1:${port}`;
         this.url = `ws://${this.listen}`;
         this.frozen = new Set();
+        this.starting = null;
         this.tails = [];
         this.stop = atEnd(() => this.#stop());
     }
@@ -147,6 +149,7 @@ export class SupervisedSet {
     }
 
     async #stop() {
+        await this.starting; /* what has not started yet cannot be stopped */
         this.tails.forEach((tail) => tail.close());
         for (const pid of this.frozen) {
             try {

@@ -29,8 +29,8 @@ export const scenario = {
 async function showOutages(report, load, outages) {
     const windows = outages.map(({ killedAt, linkedAt }) => ({ from: killedAt, to: linkedAt }));
     const gaps = [];
-    for (const { from } of windows) {
-        gaps.push(await load.longestGap({ from, to: from + KILL_EVERY_MS }));
+    for (const window of windows) {
+        gaps.push(await load.longestGap(window));
     }
     showBrokerOutages(report, outages, gaps);
     report.figure('latency between', latency(await load.latencyOutside(windows)));

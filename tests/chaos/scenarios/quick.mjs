@@ -35,8 +35,8 @@ export const scenario = {
 
 async function showBrokers(report, load, outages) {
     const gaps = [];
-    for (const { killedAt } of outages) {
-        gaps.push(await load.longestGap({ from: killedAt, to: killedAt + KILL_EVERY_MS }));
+    for (const { killedAt, linkedAt } of outages) {
+        gaps.push(await load.longestGap({ from: killedAt, to: linkedAt }));
     }
     showBrokerOutages(report, outages, gaps);
 }
