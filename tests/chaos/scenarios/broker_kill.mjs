@@ -7,6 +7,9 @@ import { underLoad } from '../scenario.mjs';
 /* Not sooner: what dies within a second of its start is, to the supervisor, another matter. */
 export const KILL_EVERY_MS = 3000;
 
+/* What was sent so shortly before a kill was hit by it. */
+const UNDER_WAY_MS = 50;
+
 export const scenario = {
     name: 'broker-kill',
     about: 'the broker killed every 3 s',
@@ -27,7 +30,10 @@ export const scenario = {
 };
 
 async function showOutages(report, load, outages) {
-    const windows = outages.map(({ killedAt, linkedAt }) => ({ from: killedAt, to: linkedAt }));
+    const windows = outages.map(({ killedAt, linkedAt }) => ({
+        from: killedAt - UNDER_WAY_MS,
+        to: linkedAt,
+    }));
     const gaps = [];
     for (const window of windows) {
         gaps.push(await load.longestGap(window));
