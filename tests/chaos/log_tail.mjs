@@ -1,11 +1,13 @@
 /* The lines of a log file as they are written, each with the moment at which we saw it: the log
  * itself has no times. */
 import { closeSync, fstatSync, openSync, readSync, watch } from 'node:fs';
+import { basename } from 'node:path';
 
 import { now } from './clock.mjs';
 
 export class LogTail {
     constructor(path) {
+        this.name = basename(path);
         this.fd = openSync(path, 'r');
         this.at = fstatSync(this.fd).size;
         this.rest = '';
@@ -44,7 +46,10 @@ export class LogTail {
                     resolve(line.at);
                 }
             };
-            timer = setTimeout(() => reject(new Error(`no ${pattern} in the log`)), patienceMs);
+            timer = setTimeout(
+                () => reject(new Error(`no ${pattern} in ${this.name}`)),
+                patienceMs,
+            );
         });
         this.waiters.add(look);
         look();

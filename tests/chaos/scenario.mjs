@@ -16,7 +16,7 @@ export async function underLoad({ report, options, prepare, setOptions, loadOpti
     const { clients, rate } = options;
     const load = await Load.start({ url: set.url, clients, rate, ...loadOptions });
     await pass(CALM_MS);
-    const conclude = await body(set, load);
+    const conclude = await body(set, load).catch((error) => giveUp(report, set, error));
     const result = await load.finish();
     await conclude?.();
     report.load(result);
@@ -25,4 +25,10 @@ export async function underLoad({ report, options, prepare, setOptions, loadOpti
     report.promise('no report in the logs', reports.length === 0, reports[0]);
     await set.stop();
     return result;
+}
+
+/* The set did not do what was awaited. What came of the messages is worth knowing all the same. */
+function giveUp(report, set, error) {
+    console.error(set.lastWords().join('\n'));
+    report.promise('the set recovers', false, error.message);
 }

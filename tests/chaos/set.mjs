@@ -14,6 +14,7 @@ import { childrenOf, residentBytes } from './processes.mjs';
 const BROKER = 'switchboard-bro';
 const GATEWAY = 'switchboard-gat';
 const REPORT = /Sanitizer|runtime error:|Assertion .* failed/;
+const LAST_LINES = 12;
 /* Fine enough to tell the supervisor's part of an outage from ours. */
 const WATCH_PAUSE_MS = 2;
 
@@ -136,6 +137,15 @@ export class SupervisedSet {
 
     residentBytes() {
         return this.residentBytesEach().reduce((sum, bytes) => sum + bytes, 0);
+    }
+
+    /* The last lines of each log, for whoever has to find out why. */
+    lastWords() {
+        const logs = readdirSync(this.dir).filter((name) => name.endsWith('.log'));
+        return logs.map((name) => {
+            const lines = readFileSync(join(this.dir, name), 'utf8').trimEnd().split('\n');
+            return `${name}\n    ${lines.slice(-LAST_LINES).join('\n    ')}`;
+        });
     }
 
     /* Lines of the logs that no program should ever write. */
