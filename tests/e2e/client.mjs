@@ -3,6 +3,7 @@ import WebSocket from 'ws';
 
 const PATIENCE_MS = 20000;
 
+export { WebSocket };
 export const PROTOCOL = 'switchboard.v1';
 
 /* A handshake that was answered with something other than 101. */

@@ -6,16 +6,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
 import { Client } from './client.mjs';
+import { binDir, cleanEnvironment, root } from './environment.mjs';
 import { Raw } from './raw.mjs';
 
 export { Client, Refused } from './client.mjs';
+export { binDir, cleanEnvironment, root } from './environment.mjs';
 export { Raw, OPCODE, closePayload, frame, handshake, plainRequest } from './raw.mjs';
-
-export const root = fileURLToPath(new URL('../../', import.meta.url));
-export const binDir = process.env.SWITCHBOARD_BIN_DIR ?? join(root, 'build', 'bin');
 
 /* How long anything awaited may take: generous, since it is spent only by a test that fails. */
 export const PATIENCE_MS = 20000;
@@ -39,12 +37,6 @@ export function makeDir() {
 export function removeDir(dir) {
     rmSync(dir, { recursive: true, force: true });
     dirs.delete(dir);
-}
-
-/* The environment without flags of ours: a test says itself what it wants. */
-export function cleanEnvironment() {
-    const entries = Object.entries(process.env);
-    return Object.fromEntries(entries.filter(([name]) => !name.startsWith('SWITCHBOARD_')));
 }
 
 function flagArguments(flags) {

@@ -1,83 +1,16 @@
 /* The set as an operator runs it: scripts/run and scripts/stop, the supervisor between them, and
  * the signals that end a program. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
-import net from 'node:net';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
-import {
-    Client,
-    binDir,
-    cleanEnvironment,
-    makeDir,
-    removeDir,
-    root,
-    startSet,
-} from './harness.mjs';
+import { Client, makeDir, removeDir, root, startSet } from './harness.mjs';
+import { environment, eventually, freePort, health, pidsOf, script } from './supervised.mjs';
 
 const timeout = 120000;
 const GOING_AWAY = 1001;
-
-function environment() {
-    return { ...cleanEnvironment(), SWITCHBOARD_BIN_DIR: binDir };
-}
-
-/* Runs a script to its end, from a folder that is not the checkout. */
-async function script(name, ...args) {
-    return new Promise((resolve) => {
-        const options = { env: environment(), cwd: '/' };
-        execFile(join(root, 'scripts', name), args, options, (error, stdout, stderr) => {
-            resolve({ status: error ? error.code : 0, output: stdout + stderr });
-        });
-    });
-}
-
-async function freePort() {
-    const server = net.createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    const { port } = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-}
-
-/* The pids of the set in `dir` whose program is called so. */
-function pidsOf(dir, program) {
-    return readdirSync('/proc')
-        .filter((entry) => /^\d+$/.test(entry))
-        .filter((pid) => {
-            try {
-                const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-                const [command] = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
-                return (
-                    variables.includes(`SWITCHBOARD_RUN_DIR=${dir}`) && command.endsWith(program)
-                );
-            } catch {
-                return false; /* it has ended meanwhile */
-            }
-        })
-        .map(Number);
-}
-
-/* The state of one of the gateways that share the port; null while none answers. */
-async function health(url) {
-    try {
-        const response = await fetch(`${url}/healthz`);
-        return { ok: response.ok, ...(await response.json()) };
-    } catch {
-        return null;
-    }
-}
-
-/* Asks again until `isGood`: a supervisor tells nobody when it has restarted something. */
-async function eventually(what, isGood) {
-    const deadline = Date.now() + 30000;
-    while (!(await isGood())) {
-        assert.ok(Date.now() < deadline, `time is over: ${what}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-}
 
 async function withRunningSet(gateways, body) {
     const dir = makeDir();
@@ -217,7 +150,8 @@ describe('scripts/run and scripts/stop', () => {
             assert.notEqual(status, 0, args.join(' '));
             assert.match(output, complaint);
         }
-        for (const name of ['run', 'stop', 'test', 'install', 'fuzz']) {
+        const commands = ['run', 'stop', 'rolling-restart', 'chaos', 'test', 'install', 'fuzz'];
+        for (const name of commands) {
             const { status, output } = await script(name, '--help');
             assert.equal(status, 0, name);
             assert.match(output, /^usage: scripts\//);
