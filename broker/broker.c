@@ -3,6 +3,7 @@
 #include "broker/router.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "common/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@ struct broker {
     const struct broker_options *options;
     struct loop *loop;
     struct router *router;
+    struct memory_keeper memory;
     struct loop_timer tick;
     uint64_t start_ms;
     bool has_recovered;
@@ -164,6 +166,7 @@ static bool set_up(struct broker *broker)
         log_write(LOG_LEVEL_ERROR, "start-failed", "error=\"%s\"", strerror(errno));
         return false;
     }
+    memory_keeper_start(&broker->memory, broker->loop);
     broker->start_ms = loop_now_ms(broker->loop);
     broker->router = router_new(&config, broker->start_ms);
     if (broker->router == NULL) {

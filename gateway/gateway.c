@@ -212,6 +212,7 @@ static bool set_up(struct gateway *gateway)
         log_write(LOG_LEVEL_ERROR, "start-failed", "slot=%" PRIu64, options->slot);
         return false;
     }
+    memory_keeper_start(&gateway->memory, gateway->loop);
     struct exchange_config exchange_config = {
         .instance_id = gateway->instance_id,
         .outcome_timeout_ms = options->outcome_timeout_ms,

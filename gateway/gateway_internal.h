@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/link.h"
+#include "common/memory.h"
 #include "gateway/client_set.h"
 #include "gateway/exchange.h"
 #include "gateway/gateway.h"
@@ -27,6 +28,7 @@ struct gateway {
     struct client_set clients;
     bool has_lost_link;
     bool has_clients; /* client_set_init has succeeded */
+    struct memory_keeper memory;
     struct loop_timer tick;
     struct loop_timer drain_step;
     struct loop_timer drain_deadline; /* of the phase; then the next begins in any case */
