@@ -23,7 +23,8 @@ MUST_CHECK bool link_path_init(struct link_path *path, const char *link_dir, uin
  * replaced. -1: with EADDRINUSE somebody listens there, or what is there is no socket. */
 int link_path_listen(struct link_path *path);
 
-/* Removes the socket file, if it is still the one that link_path_listen has made. */
+/* Removes the socket file, if it is still the one that link_path_listen has made. Call it before
+ * the listening socket is closed: until then the file's number cannot become another's. */
 void link_path_unlink(struct link_path *path);
 
 /* A connected socket, at once. -1: with ENOENT or ECONNREFUSED nobody listens, with EAGAIN too many

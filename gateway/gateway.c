@@ -11,8 +11,8 @@
 
 enum {
     TICK_MS = 100,
-    /* Descriptors that connections leave alone: nng's, the listener's, those of clients that are
-     * there only to be refused. */
+    /* Descriptors that connections leave alone: the loop's, the link's, the listener's, those of
+     * clients that are there only to be refused. */
     DESCRIPTOR_RESERVE = 256,
     NOTICE_MAX_BYTES = 4096, /* the longest message of our own */
 };
@@ -42,27 +42,21 @@ static void on_drain_deadline(struct loop_timer *timer)
     }
 }
 
-void gateway_stop(struct gateway *gateway)
+static void on_signal(void *arg, int signal_no)
 {
+    struct gateway *gateway = arg;
     if (gateway->phase != GATEWAY_SERVING) {
         return;
     }
-    log_write(LOG_LEVEL_INFO, "stopping", "slot=%" PRIu64 " clients=%zu", gateway->options->slot,
+    log_write(LOG_LEVEL_INFO, "stopping", "signal=%d clients=%zu", signal_no,
               client_set_count(&gateway->clients));
     gateway->phase = GATEWAY_DRAINING;
     listener_close(gateway->listener);
     gateway->listener = NULL;
     client_set_refuse(&gateway->clients);
     connection_set_pause_reading(&gateway->clients.connections, true);
-    /* Without a link no outcome will come: then there is nothing to wait for. */
-    uint64_t wait_ms = gateway->has_lost_link ? 0 : gateway->options->outcome_timeout_ms;
-    loop_timer_set(gateway->loop, &gateway->drain_deadline, loop_now_ms(gateway->loop) + wait_ms);
-}
-
-static void on_signal(void *arg, int signal_no)
-{
-    (void)signal_no;
-    gateway_stop(arg);
+    loop_timer_set(gateway->loop, &gateway->drain_deadline,
+                   loop_now_ms(gateway->loop) + gateway->options->outcome_timeout_ms);
 }
 
 static void advance_phase(struct gateway *gateway)
@@ -209,11 +203,10 @@ struct gateway *gateway_new(const struct gateway_options *options)
     return gateway;
 }
 
-bool gateway_run(struct gateway *gateway)
+void gateway_run(struct gateway *gateway)
 {
     loop_run(gateway->loop);
     log_write(LOG_LEVEL_INFO, "stopped", "slot=%" PRIu64, gateway->options->slot);
-    return !gateway->has_lost_link;
 }
 
 void gateway_free(struct gateway *gateway)
@@ -227,7 +220,7 @@ void gateway_free(struct gateway *gateway)
     if (gateway->exchange != NULL) {
         exchange_link_down(gateway->exchange); /* it must not write to a link that is gone */
     }
-    link_abandon(gateway->link);
+    link_free(gateway->link);
     if (gateway->has_clients) {
         client_set_fini(&gateway->clients);
     }

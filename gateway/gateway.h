@@ -32,7 +32,6 @@ struct gateway;
 /* Listens and dials. NULL: the cause has been logged. `options` must outlive the gateway. */
 struct gateway *gateway_new(const struct gateway_options *options);
 /* Runs until a signal has ended it: leaves the port, waits for the outcomes that are due, closes
- * its clients with 1001. False: it ended since its link is lost for good (link.h); a new process
- * is to take its place. */
-bool gateway_run(struct gateway *gateway);
+ * its clients with 1001. */
+void gateway_run(struct gateway *gateway);
 void gateway_free(struct gateway *gateway);

@@ -25,15 +25,11 @@ struct gateway {
     struct static_files *static_files;
     struct exchange *exchange;
     struct client_set clients;
-    bool has_lost_link;
     bool has_clients; /* client_set_init has succeeded */
     struct loop_timer tick;
     struct loop_timer drain_deadline;
     struct buffer notice; /* scratch: a message of our own */
 };
-
-/* The way down: leaves the port, and so on; see gateway_run. */
-void gateway_stop(struct gateway *gateway);
 
 extern const struct link_handlers gateway_link_handlers;
 extern const struct exchange_handlers gateway_exchange_handlers;

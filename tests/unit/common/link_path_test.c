@@ -111,13 +111,26 @@ static void a_stale_socket_is_replaced_and_a_live_one_is_not(void **state)
     assert_true(dialed_fd >= 0); /* the first has not been hurt */
     (void)close(dialed_fd);
 
-    /* Nor can it be removed by whoever had the path before, or has failed to get it. */
-    link_path_unlink(&killed);
-    link_path_unlink(&second);
+    link_path_unlink(&second); /* nor does who has failed to get it remove it */
     assert_true(is_there(fixture));
     link_path_unlink(&fixture->path);
     assert_false(is_there(fixture));
     (void)close(fd);
+}
+
+static void a_file_that_is_somebody_elses_by_now_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = link_path_listen(&fixture->path);
+    assert_int_equal(unlink(fixture->path.address.sun_path), 0);
+    struct link_path second;
+    assert_true(link_path_init(&second, fixture->dir, 7));
+    int second_fd = link_path_listen(&second);
+    assert_true(fd >= 0 && second_fd >= 0);
+    link_path_unlink(&fixture->path);
+    assert_true(is_there(fixture));
+    (void)close(fd);
+    (void)close(second_fd);
 }
 
 static void what_is_no_socket_is_left_alone(void **state)
@@ -156,6 +169,7 @@ int main(void)
         PATH_TEST(nobody_there_is_told_from_nobody_listening),
         PATH_TEST(too_many_who_wait_are_told_to_come_back),
         PATH_TEST(a_stale_socket_is_replaced_and_a_live_one_is_not),
+        PATH_TEST(a_file_that_is_somebody_elses_by_now_stays),
         PATH_TEST(what_is_no_socket_is_left_alone),
         PATH_TEST(a_path_that_cannot_be_is_refused),
     };
