@@ -117,8 +117,7 @@ enum stream_result link_stream_write(struct link_stream *stream)
     if (stream->body_left_bytes == 0) {
         begin_batch(stream);
     }
-    /* The kernel only reads from it: the cast drops a const that struct iovec does not know. */
-    void *body = (void *)(uintptr_t)buffer_slice(&stream->out).data;
+    uint8_t *body = stream->out.data + stream->out.begin; /* a buffer_slice would be const */
     struct iovec parts[] = {
         {stream->head + SP_HEAD_BYTES - stream->head_left_bytes, stream->head_left_bytes},
         {body, stream->body_left_bytes},

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ struct fixture {
     int peer_fd;               /* -1: none */
     char seen[SEEN_MAX_BYTES]; /* U: up, D: down, else the first byte of each batch */
     size_t batches;
+    int turns;
     enum action action_on_up;
     enum action action_on_batch;
     struct loop_timer deadline;
@@ -105,6 +107,7 @@ static const struct link_handlers handlers = {
 static void on_turn_end(void *arg)
 {
     struct fixture *fixture = arg;
+    fixture->turns++;
     if (fixture->link != NULL) {
         link_flush(fixture->link);
     }
@@ -577,6 +580,60 @@ static void a_dialing_link_dials_again_whatever_it_meets(void **state)
     assert_string_equal(fixture->seen, "UD");
 }
 
+/* No descriptor more than there are now; the limit that was. */
+static struct rlimit take_descriptors_away(void)
+{
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int lowest_free_fd = dup(STDERR_FILENO);
+    (void)close(lowest_free_fd);
+    struct rlimit none = {.rlim_cur = (rlim_t)lowest_free_fd, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    return old;
+}
+
+static bool half_a_second_is_over(struct fixture *fixture)
+{
+    static uint64_t start_ms;
+    if (start_ms == 0) {
+        start_ms = loop_now_ms(fixture->loop);
+    }
+    bool is_over = loop_now_ms(fixture->loop) - start_ms >= 500;
+    start_ms = is_over ? 0 : start_ms;
+    loop_timer_set(fixture->loop, &fixture->first_turn, loop_now_ms(fixture->loop) + 100);
+    return is_over;
+}
+
+static void a_listening_link_outlives_a_lack_of_descriptors_without_spinning(void **state)
+{
+    struct fixture *fixture = *state;
+    open_link(fixture, LINK_LISTENS);
+    dial(fixture);
+    send_bytes(fixture, sp_opening, SP_OPENING_BYTES);
+    struct rlimit limit = take_descriptors_away();
+    fixture->turns = 0;
+    run_until(fixture, half_a_second_is_over);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(fixture->turns < 50);
+    assert_string_equal(fixture->seen, "");
+    run_until(fixture, is_up_last);
+}
+
+static void a_dialing_link_outlives_a_lack_of_descriptors_without_spinning(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->listen_fd = link_path_listen(&fixture->path);
+    struct rlimit limit = take_descriptors_away();
+    open_link(fixture, LINK_DIALS);
+    fixture->turns = 0;
+    run_until(fixture, half_a_second_is_over);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(fixture->turns < 100);
+    run_busily_until(fixture, is_dialed);
+    send_bytes(fixture, sp_opening, SP_OPENING_BYTES);
+    run_until(fixture, is_up_last);
+}
+
 static void a_path_that_somebody_listens_at_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -610,6 +667,8 @@ int main(void)
         PEER_TEST(much_at_once_is_handed_on_whole),
         PEER_TEST(a_slow_peer_empties_the_backlog),
         PEER_TEST(a_dialing_link_dials_again_whatever_it_meets),
+        PEER_TEST(a_listening_link_outlives_a_lack_of_descriptors_without_spinning),
+        PEER_TEST(a_dialing_link_outlives_a_lack_of_descriptors_without_spinning),
         PEER_TEST(a_path_that_somebody_listens_at_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

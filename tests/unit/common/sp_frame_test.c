@@ -101,13 +101,8 @@ static void a_length_beyond_the_maximum_is_bad_at_once(void **state)
         uint64_t length;
         size_t known_at;
     } rows[] = {
-        {UINT64_MAX, 2},
-        {UINT64_C(1) << 63, 2},
-        {0x7fffffffffff, 4},
-        {UINT64_C(1) << 32, 5},
-        {0x80000000, 6},
-        {MAX_BYTES + 1, 9},
-        {MAX_BYTES + 256, 8},
+        {UINT64_MAX, 2}, {UINT64_C(1) << 63, 2}, {0x7fffffffffff, 4},  {UINT64_C(1) << 32, 5},
+        {0x80000000, 6}, {MAX_BYTES + 1, 9},     {MAX_BYTES + 256, 8},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint8_t head[SP_HEAD_BYTES];
