@@ -204,7 +204,7 @@ void broker_free(struct broker *broker)
         return;
     }
     for (uint32_t i = 0; i < broker->slot_count; i++) {
-        link_abandon(broker->slots[i].link);
+        link_free(broker->slots[i].link);
     }
     loop_free(broker->loop);
     router_free(broker->router);

@@ -11,8 +11,8 @@
 
 enum {
     TICK_MS = 100,
-    /* Descriptors that connections leave alone: nng's, the listener's, those of clients that are
-     * there only to be refused. */
+    /* Descriptors that connections leave alone: the loop's, the link's, the listener's, those of
+     * clients that are there only to be refused. */
     DESCRIPTOR_RESERVE = 256,
     NOTICE_MAX_BYTES = 4096, /* the longest message of our own */
     DRAIN_STEP_MS = 20,
@@ -84,12 +84,13 @@ static void on_drain_step(struct loop_timer *timer)
     }
 }
 
-void gateway_stop(struct gateway *gateway)
+static void on_signal(void *arg, int signal_no)
 {
+    struct gateway *gateway = arg;
     if (gateway->phase != GATEWAY_SERVING) {
         return;
     }
-    log_write(LOG_LEVEL_INFO, "stopping", "slot=%" PRIu64 " clients=%zu", gateway->options->slot,
+    log_write(LOG_LEVEL_INFO, "stopping", "signal=%d clients=%zu", signal_no,
               client_set_count(&gateway->clients));
     gateway->phase = GATEWAY_DRAINING;
     listener_close(gateway->listener);
@@ -101,12 +102,6 @@ void gateway_stop(struct gateway *gateway)
                    gateway->drain_start_ms + gateway->options->drain_ms +
                        gateway->options->outcome_timeout_ms);
     on_drain_step(&gateway->drain_step);
-}
-
-static void on_signal(void *arg, int signal_no)
-{
-    (void)signal_no;
-    gateway_stop(arg);
 }
 
 static void advance_phase(struct gateway *gateway)
@@ -261,11 +256,10 @@ struct gateway *gateway_new(const struct gateway_options *options)
     return gateway;
 }
 
-bool gateway_run(struct gateway *gateway)
+void gateway_run(struct gateway *gateway)
 {
     loop_run(gateway->loop);
     log_write(LOG_LEVEL_INFO, "stopped", "slot=%" PRIu64, gateway->options->slot);
-    return !gateway->has_lost_link;
 }
 
 void gateway_free(struct gateway *gateway)
@@ -279,7 +273,7 @@ void gateway_free(struct gateway *gateway)
     if (gateway->exchange != NULL) {
         exchange_link_down(gateway->exchange); /* it must not write to a link that is gone */
     }
-    link_abandon(gateway->link);
+    link_free(gateway->link);
     if (gateway->has_clients) {
         client_set_fini(&gateway->clients);
     }

@@ -35,7 +35,6 @@ struct gateway;
 struct gateway *gateway_new(const struct gateway_options *options);
 /* Runs until a signal has ended it: leaves the port, takes its clients out of the directory in
  * small batches spread over drain_ms, closes each with 1001 once nothing is under way for it or
- * from it. False: it ended since its link is lost for good (link.h); a new process is to take its
- * place. */
-bool gateway_run(struct gateway *gateway);
+ * from it. */
+void gateway_run(struct gateway *gateway);
 void gateway_free(struct gateway *gateway);

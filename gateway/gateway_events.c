@@ -22,14 +22,6 @@ static void on_link_down(void *arg)
     exchange_link_down(gateway->exchange);
 }
 
-static void on_link_lost(void *arg)
-{
-    struct gateway *gateway = arg;
-    log_write(LOG_LEVEL_ERROR, "link-lost", "slot=%" PRIu64, gateway->options->slot);
-    gateway->has_lost_link = true;
-    gateway_stop(gateway);
-}
-
 static bool on_link_batch(void *arg, struct slice batch)
 {
     struct gateway *gateway = arg;
@@ -49,7 +41,6 @@ const char gateway_going_away[] = "the server is going down";
 const struct link_handlers gateway_link_handlers = {
     .on_up = on_link_up,
     .on_down = on_link_down,
-    .on_lost = on_link_lost,
     .on_batch = on_link_batch,
 };
 

@@ -26,7 +26,6 @@ struct gateway {
     struct static_files *static_files;
     struct exchange *exchange;
     struct client_set clients;
-    bool has_lost_link;
     bool has_clients; /* client_set_init has succeeded */
     struct memory_keeper memory;
     struct loop_timer tick;
@@ -37,9 +36,6 @@ struct gateway {
     size_t drain_count;   /* clients whose turn has come */
     struct buffer notice; /* scratch: a message of our own */
 };
-
-/* The way down: leaves the port, and so on; see gateway_run. */
-void gateway_stop(struct gateway *gateway);
 
 /* The reason of a close with 1001. */
 extern const char gateway_going_away[];

@@ -94,7 +94,7 @@ int main(int argc, char **argv)
     if (gateway == NULL) {
         return 1;
     }
-    bool is_well = gateway_run(gateway);
+    gateway_run(gateway);
     gateway_free(gateway);
-    return is_well ? 0 : 1;
+    return 0;
 }

@@ -59,12 +59,6 @@ static void on_down(void *arg)
     end->down_count++;
 }
 
-static void on_lost(void *arg)
-{
-    (void)arg;
-    fail_msg("the link is lost for good");
-}
-
 static bool on_batch(void *arg, struct slice batch)
 {
     struct end *end = arg;
@@ -83,7 +77,6 @@ static bool on_batch(void *arg, struct slice batch)
 static const struct link_handlers handlers = {
     .on_up = on_up,
     .on_down = on_down,
-    .on_lost = on_lost,
     .on_batch = on_batch,
 };
 
@@ -151,8 +144,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    link_abandon(fixture->gateway.link);
-    link_abandon(fixture->broker.link);
+    link_free(fixture->gateway.link);
+    link_free(fixture->broker.link);
     loop_free(fixture->loop);
     char path[128];
     (void)snprintf(path, sizeof path, "%s/slot-0.ipc", fixture->link_dir);
@@ -236,7 +229,7 @@ static void a_gateway_may_come_first_and_outlives_its_broker(void **state)
     assert_non_null(fixture->gateway.link);
     fixture->broker.link = open_link(fixture, &fixture->broker, LINK_LISTENS);
     run_until(fixture, both_are_up);
-    link_abandon(fixture->broker.link);
+    link_free(fixture->broker.link);
     fixture->broker.link = NULL;
     fixture->broker.is_up = false;
     run_until(fixture, both_are_down);
