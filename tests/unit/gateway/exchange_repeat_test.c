@@ -331,6 +331,18 @@ static void a_repeat_that_is_older_than_what_the_session_has_is_refused(void **s
     expect_out(fixture, "delivered 5 0;delivered 6 0;user-offline 4 0;");
 }
 
+/* Their order is the broker's; only what comes again is looked at. */
+static void what_is_delivered_for_the_first_time_is_never_too_old(void **state)
+{
+    struct exchange_fixture *fixture = *state;
+    struct fake_client alice;
+    begin(fixture, &alice);
+    broker_puts_deliver(fixture, 5, alice.session->id, "five");
+    broker_puts_deliver(fixture, 3, alice.session->id, "three");
+    assert_true(receive(fixture));
+    expect_log(fixture, "deliver alice.0 five;deliver alice.0 three;");
+}
+
 int main(void)
 {
 #define EXCHANGE_TEST(function) \
@@ -351,6 +363,7 @@ int main(void)
         EXCHANGE_TEST(a_repeat_that_was_never_seen_is_delivered),
         EXCHANGE_TEST(a_repeat_that_may_be_forgotten_is_unconfirmed),
         EXCHANGE_TEST(a_repeat_that_is_older_than_what_the_session_has_is_refused),
+        EXCHANGE_TEST(what_is_delivered_for_the_first_time_is_never_too_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
