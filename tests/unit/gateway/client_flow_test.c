@@ -1,5 +1,5 @@
 /* How much goes to and comes from an open client: the bound of its queue, the positions in its
- * stream, and its rate. */
+ * stream, its rate, and the end of its reading. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "tests/unit/gateway/client_fixture.h"
 
-enum { SMALL_SOCKET_BYTES = 4096, FRAMES_MAX = 1000 };
+enum { SMALL_SOCKET_BYTES = 4096, FRAMES_MAX = 1000, SHORT_MS = 50 };
 
 /* A frame that begins with its number. */
 static struct slice numbered(uint8_t *bytes, size_t len, uint32_t number)
@@ -137,6 +137,11 @@ static bool all_messages_came(struct loop_fixture *base)
     return client_fixture_of_base(base)->message_count == RATE_MESSAGES;
 }
 
+static bool one_came(struct loop_fixture *base)
+{
+    return client_fixture_of_base(base)->message_count == 1;
+}
+
 static bool burst_came(struct loop_fixture *base)
 {
     return client_fixture_of_base(base)->message_count == BURST_MESSAGES;
@@ -192,6 +197,90 @@ static void the_rate_loses_nothing_and_keeps_the_order(void **state)
     buffer_fini(&expected);
 }
 
+static struct loop_timer pause_timer;
+
+static void on_pause_over(struct loop_timer *timer)
+{
+    (void)timer;
+}
+
+static bool pause_is_over(struct loop_fixture *base)
+{
+    (void)base;
+    return pause_timer.next == NULL;
+}
+
+static void let_pass(struct client_fixture *fixture, uint64_t ms)
+{
+    pause_timer = (struct loop_timer){.on_due = on_pause_over};
+    loop_timer_set(fixture->base.loop, &pause_timer, loop_now_ms(fixture->base.loop) + ms);
+    run_until(&fixture->base, pause_is_over);
+}
+
+static void who_is_stopped_is_read_no_more_but_still_sent_to(void **state)
+{
+    struct client_fixture *fixture = *state;
+    struct far_end *far = open_far(fixture, 0);
+    far_sends_frame(far, FIN_TEXT, slice_from_string("before"));
+    run_until(&fixture->base, one_came);
+    client_stop_reading(fixture->client);
+    far_sends_frame(far, FIN_TEXT, slice_from_string("behind"));
+    let_pass(fixture, SHORT_MS);
+    connection_set_pause_reading(&fixture->set.connections, true);
+    connection_set_pause_reading(&fixture->set.connections, false); /* which resumes others only */
+    let_pass(fixture, SHORT_MS);
+    expect_log(fixture, "before;");
+    assert_true(client_send(fixture->client, WEBSOCKET_TEXT, slice_from_string("still here")));
+    run_until(&fixture->base, first_far_has_frame);
+    expect_frame(far, FIN_TEXT, slice_from_string("still here"));
+    client_close(fixture->client, CLOSE_GOING_AWAY, "");
+    expect_close(fixture, CLOSE_GOING_AWAY); /* what it had sent is read and dropped */
+    expect_log(fixture, "end 1001;");
+}
+
+static void the_rates_timer_does_not_resume_who_is_stopped(void **state)
+{
+    struct client_fixture *fixture = *state;
+    fixture->set.config.rate_max_per_s = 1000;
+    fixture->set.config.rate_burst = 10;
+    struct far_end *far = open_far(fixture, 0);
+    struct buffer frames;
+    buffer_init(&frames, FAR_MAX_BYTES);
+    for (int i = 0; i < BURST_MESSAGES; i++) {
+        put_client_frame(&frames, FIN_TEXT, slice_from_string("x"));
+    }
+    far_end_send(far, buffer_slice(&frames));
+    buffer_fini(&frames);
+    run_until(&fixture->base, burst_came);
+    assert_true(fixture->client->is_throttled);
+    client_stop_reading(fixture->client);
+    far_sends_frame(far, FIN_TEXT, slice_from_string("x"));
+    let_pass(fixture, 4 * (uint64_t)SHORT_MS); /* the 100 messages are paid for after 90 ms */
+    assert_false(fixture->client->is_throttled);
+    assert_int_equal(fixture->message_count, BURST_MESSAGES);
+}
+
+/* Whether or not it had a ping to answer, which it may have done: we have not looked. */
+static void the_idle_timer_does_not_close_who_is_stopped(void **state)
+{
+    for (int was_pinged = 0; was_pinged < 2; was_pinged++) {
+        assert_int_equal(client_set_up(state), 0);
+        struct client_fixture *fixture = *state;
+        fixture->set.config.ping_interval_ms = SHORT_MS;
+        fixture->set.config.idle_timeout_ms = 5 * (uint64_t)SHORT_MS;
+        (void)open_far(fixture, 0);
+        if (was_pinged) {
+            run_until(&fixture->base, first_far_has_frame);
+        }
+        client_stop_reading(fixture->client);
+        let_pass(fixture, 12 * (uint64_t)SHORT_MS);
+        assert_non_null(fixture->client);
+        assert_int_equal(fixture->client->state, CLIENT_OPEN);
+        expect_log(fixture, "");
+        assert_int_equal(client_tear_down(state), 0);
+    }
+}
+
 int main(void)
 {
 #define CLIENT_TEST(function) \
@@ -203,6 +292,9 @@ int main(void)
         CLIENT_TEST(begun_is_the_end_of_the_frame_that_is_half_written),
         CLIENT_TEST(who_is_ahead_of_the_rate_is_read_later),
         CLIENT_TEST(the_rate_loses_nothing_and_keeps_the_order),
+        CLIENT_TEST(who_is_stopped_is_read_no_more_but_still_sent_to),
+        CLIENT_TEST(the_rates_timer_does_not_resume_who_is_stopped),
+        cmocka_unit_test(the_idle_timer_does_not_close_who_is_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,6 +214,44 @@ static void all_are_told_to_go(void **state)
     expect_log(fixture, "");
 }
 
+static bool second_far_has_ended(struct loop_fixture *base)
+{
+    return client_fixture_of_base(base)->fars[1].has_ended;
+}
+
+static bool third_far_has_ended(struct loop_fixture *base)
+{
+    return client_fixture_of_base(base)->fars[2].has_ended;
+}
+
+static bool a_message_came(struct loop_fixture *base)
+{
+    return client_fixture_of_base(base)->message_count == 1;
+}
+
+static void a_draining_set_refuses_those_that_wait_and_keeps_those_that_are_open(void **state)
+{
+    struct client_fixture *fixture = *state;
+    struct far_end *opened = open_far(fixture, 0);
+    fixture->accepts_later = true;
+    struct far_end *waiting = connect_far(fixture, 0);
+    far_sends_text(waiting, handshake_text);
+    run_until(&fixture->base, second_waits);
+    struct far_end *silent = connect_far(fixture, 0);
+    run_a_turn(&fixture->base);
+    client_set_refuse(&fixture->set);
+    expect_log(fixture, "handshake alice;end 0;");
+    run_until(&fixture->base, second_far_has_ended);
+    expect_status(waiting, "503");
+    assert_false(silent->has_ended); /* it has yet to say what it wants */
+    far_sends_text(silent, handshake_text);
+    run_until(&fixture->base, third_far_has_ended);
+    expect_status(silent, "503");
+    far_sends_frame(opened, FIN_TEXT, slice_from_string("here"));
+    run_until(&fixture->base, a_message_came);
+    expect_log(fixture, "here;");
+}
+
 int main(void)
 {
 #define CLIENT_TEST(function) \
@@ -231,6 +269,7 @@ int main(void)
         cmocka_unit_test(who_breaks_off_has_ended_without_a_code),
         cmocka_unit_test(a_mistake_is_closed_with_its_code),
         CLIENT_TEST(all_are_told_to_go),
+        CLIENT_TEST(a_draining_set_refuses_those_that_wait_and_keeps_those_that_are_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

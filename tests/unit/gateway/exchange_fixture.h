@@ -1,8 +1,9 @@
 /* An exchange between a fake broker, which is a buffer on either side, and fake clients, which
  * write down what they are told. Both sides are compared as text: sessions are named by userId and
- * place ("alice.0"), messages by seq. */
+ * place ("alice.0"), messages by seq; what is said once more is "repeat" or "again". */
 #pragma once
 
+#include "common/close_code.h"
 #include "common/link_codec.h"
 #include "gateway/exchange.h"
 
@@ -14,6 +15,8 @@ enum {
     OWN_INSTANCE = 77,
     SOURCE_INSTANCE = 88,
     OUTCOME_TIMEOUT_MS = 1000,
+    DELIVERY_TIME_MS = 900, /* of that, until it may not be handed over any more */
+    REMEMBERED_MAX = 4,
     TEXT_MAX_BYTES = 1024 * 1024,
 };
 
@@ -30,7 +33,8 @@ struct exchange_fixture {
     struct buffer log; /* what the clients were told */
     struct buffer batch;
     uint64_t now_ms;
-    bool is_evicting; /* an evicted session is detached, as the real one is */
+    uint64_t deadline_ms; /* of what the broker delivers */
+    bool is_evicting;     /* an evicted session is detached, as the real one is */
 };
 
 static inline struct fake_client *fake_client_of(struct session *session)
@@ -93,8 +97,17 @@ static inline void fake_on_evict(void *arg, struct session *session, uint16_t cl
     log_event(fixture, "evict", session);
     buffer_put_format(&fixture->log, " %u;", close_code);
     if (fixture->is_evicting) {
-        detach(fixture, fake_client_of(session), 0, 0, OUTCOME_USER_OFFLINE);
+        detach(fixture, fake_client_of(session), 0, 0,
+               close_code == CLOSE_TOO_SLOW ? OUTCOME_OVERLOADED : OUTCOME_USER_OFFLINE);
     }
+}
+
+/* Closes it, as the real one does; its socket takes no more. */
+static inline void fake_on_retired(void *arg, struct session *session)
+{
+    log_event(arg, "retired", session);
+    buffer_put_string(&((struct exchange_fixture *)arg)->log, ";");
+    detach(arg, fake_client_of(session), 0, 0, OUTCOME_USER_OFFLINE);
 }
 
 static const struct exchange_handlers fake_handlers = {
@@ -102,41 +115,52 @@ static const struct exchange_handlers fake_handlers = {
     .on_deliver = fake_on_deliver,
     .on_outcome = fake_on_outcome,
     .on_evict = fake_on_evict,
+    .on_retired = fake_on_retired,
 };
 
-static inline struct exchange_fixture *exchange_fixture_new(size_t backlog_max_bytes,
-                                                            size_t unanswered_max_bytes)
+static inline struct exchange_config exchange_fixture_config(void)
+{
+    return (struct exchange_config){
+        .instance_id = OWN_INSTANCE,
+        .outcome_timeout_ms = OUTCOME_TIMEOUT_MS,
+        .backlog_max_bytes = TEXT_MAX_BYTES,
+        .unanswered_max_bytes = TEXT_MAX_BYTES,
+        .remembered_max = REMEMBERED_MAX,
+    };
+}
+
+static inline struct exchange_fixture *exchange_fixture_new(const struct exchange_config *config)
 {
     struct exchange_fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
-    buffer_init(&fixture->out, backlog_max_bytes);
+    buffer_init(&fixture->out, config->backlog_max_bytes);
     buffer_init(&fixture->log, TEXT_MAX_BYTES);
     buffer_init(&fixture->batch, TEXT_MAX_BYTES);
-    struct exchange_config config = {
-        .instance_id = OWN_INSTANCE,
-        .outcome_timeout_ms = OUTCOME_TIMEOUT_MS,
-        .backlog_max_bytes = backlog_max_bytes,
-        .unanswered_max_bytes = unanswered_max_bytes,
-    };
-    fixture->exchange = exchange_new(&config, &fake_handlers, fixture);
+    fixture->deadline_ms = DELIVERY_TIME_MS;
+    fixture->exchange = exchange_new(config, &fake_handlers, fixture);
     assert_non_null(fixture->exchange);
     return fixture;
 }
 
 static inline int exchange_set_up(void **state)
 {
-    *state = exchange_fixture_new(TEXT_MAX_BYTES, TEXT_MAX_BYTES);
+    struct exchange_config config = exchange_fixture_config();
+    *state = exchange_fixture_new(&config);
     return 0;
 }
 
-static inline int exchange_tear_down(void **state)
+static inline void exchange_fixture_free(struct exchange_fixture *fixture)
 {
-    struct exchange_fixture *fixture = *state;
     exchange_free(fixture->exchange);
     buffer_fini(&fixture->out);
     buffer_fini(&fixture->log);
     buffer_fini(&fixture->batch);
     free(fixture);
+}
+
+static inline int exchange_tear_down(void **state)
+{
+    exchange_fixture_free(*state);
     return 0;
 }
 
@@ -163,15 +187,23 @@ static inline void put_record_text(struct buffer *text, const struct link_record
         break;
     case LINK_ATTACH:
         buffer_put_format(
-            text, "attach %u %.*s/%.*s;", (unsigned)record->attach.session_id,
+            text, "attach %u %.*s/%.*s%s;", (unsigned)record->attach.session_id,
             (int)record->attach.user_id.len, (const char *)record->attach.user_id.data,
-            (int)record->attach.device_id.len, (const char *)record->attach.device_id.data);
+            (int)record->attach.device_id.len, (const char *)record->attach.device_id.data,
+            record->attach.was_attached ? " again" : "");
         break;
     case LINK_DETACH:
         buffer_put_format(text, "detach %u;", (unsigned)record->session.session_id);
         break;
+    case LINK_RETIRE:
+        buffer_put_format(text, "retire %u;", (unsigned)record->session.session_id);
+        break;
+    case LINK_SYNCED:
+        buffer_put_string(text, "synced;");
+        break;
     case LINK_SUBMIT:
-        buffer_put_format(text, "submit %" PRIu64 " %u;", record->submit.seq,
+        buffer_put_format(text, "%s %" PRIu64 " %u;",
+                          record->submit.is_repeat ? "repeat" : "submit", record->submit.seq,
                           (unsigned)record->submit.session_id);
         break;
     case LINK_DELIVERY_OUTCOME:
@@ -220,6 +252,16 @@ static inline void broker_puts_attached(struct exchange_fixture *fixture, uint64
     broker_puts(fixture, (struct link_record){.kind = LINK_ATTACHED, .session = {session_id}});
 }
 
+static inline void broker_puts_retired(struct exchange_fixture *fixture, uint64_t session_id)
+{
+    broker_puts(fixture, (struct link_record){.kind = LINK_RETIRED, .session = {session_id}});
+}
+
+static inline void broker_puts_ready(struct exchange_fixture *fixture)
+{
+    broker_puts(fixture, (struct link_record){.kind = LINK_READY});
+}
+
 static inline void broker_puts_outcome(struct exchange_fixture *fixture, uint64_t seq,
                                        enum outcome outcome)
 {
@@ -227,14 +269,30 @@ static inline void broker_puts_outcome(struct exchange_fixture *fixture, uint64_
     broker_puts(fixture, (struct link_record){.kind = LINK_SUBMIT_OUTCOME, .submit_outcome = body});
 }
 
-static inline void broker_puts_deliver(struct exchange_fixture *fixture, uint64_t seq,
-                                       uint64_t session_id, const char *payload)
+static inline struct link_record make_deliver(const struct exchange_fixture *fixture, uint64_t seq,
+                                              uint64_t session_id, const char *payload)
 {
     struct link_record record = {.kind = LINK_DELIVER};
     record.deliver.source_instance_id = SOURCE_INSTANCE;
     record.deliver.seq = seq;
     record.deliver.session_id = session_id;
+    record.deliver.deadline_ms = fixture->deadline_ms;
     record.deliver.payload = slice_from_string(payload);
+    return record;
+}
+
+static inline void broker_puts_deliver(struct exchange_fixture *fixture, uint64_t seq,
+                                       uint64_t session_id, const char *payload)
+{
+    broker_puts(fixture, make_deliver(fixture, seq, session_id, payload));
+}
+
+/* What was submitted to it as a repeat. */
+static inline void broker_puts_repeat(struct exchange_fixture *fixture, uint64_t seq,
+                                      uint64_t session_id, const char *payload)
+{
+    struct link_record record = make_deliver(fixture, seq, session_id, payload);
+    record.deliver.is_repeat = true;
     broker_puts(fixture, record);
 }
 
@@ -248,12 +306,12 @@ static inline void broker_puts_evict(struct exchange_fixture *fixture, uint64_t 
 static inline bool receive_bytes(struct exchange_fixture *fixture, struct slice bytes)
 {
     if (bytes.data == NULL || bytes.len == 0) {
-        return exchange_receive(fixture->exchange, bytes);
+        return exchange_receive(fixture->exchange, bytes, fixture->now_ms);
     }
     uint8_t *copy = malloc(bytes.len);
     assert_non_null(copy);
     memcpy(copy, bytes.data, bytes.len);
-    bool is_good = exchange_receive(fixture->exchange, slice_of(copy, bytes.len));
+    bool is_good = exchange_receive(fixture->exchange, slice_of(copy, bytes.len), fixture->now_ms);
     free(copy);
     return is_good;
 }
@@ -266,13 +324,30 @@ static inline bool receive(struct exchange_fixture *fixture)
 }
 
 /* A connection begins, and the broker greets. */
-static inline void link_comes_up(struct exchange_fixture *fixture)
+static inline void link_greets(struct exchange_fixture *fixture)
 {
     exchange_link_up(fixture->exchange, &fixture->out);
-    expect_out(fixture, "hello 1 77;");
+    expect_out(fixture, "hello 2 77;");
     broker_puts_welcome(fixture);
     assert_true(receive(fixture));
     assert_true(exchange_is_greeted(fixture->exchange));
+}
+
+/* The broker has heard synced. */
+static inline void link_gets_ready(struct exchange_fixture *fixture)
+{
+    broker_puts_ready(fixture);
+    assert_true(receive(fixture));
+    assert_true(exchange_is_ready(fixture->exchange));
+}
+
+/* All that: messages flow. What was announced on the way is not looked at. */
+static inline void link_comes_up(struct exchange_fixture *fixture)
+{
+    link_greets(fixture);
+    exchange_pump(fixture->exchange);
+    link_gets_ready(fixture);
+    buffer_clear(&fixture->out);
 }
 
 static inline void link_goes_down(struct exchange_fixture *fixture)

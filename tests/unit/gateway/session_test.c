@@ -1,4 +1,4 @@
-/* Sessions: ids find exactly the session they were given to, for ever. */
+/* Sessions: ids find exactly the session they were given to, for ever; each begins anew. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,6 +31,46 @@ static void a_session_keeps_its_names(void **state)
     assert_true(slice_equal_string(session_device_id(session), "phone"));
     assert_int_equal(session_device_id(nameless).len, 0);
     assert_int_equal(table.count, 2);
+    session_table_fini(&table);
+}
+
+static void a_new_session_is_in_no_state_yet_even_in_a_place_used_before(void **state)
+{
+    (void)state;
+    struct session_table table;
+    session_table_init(&table);
+    struct session *before = make(&table, "alice", "");
+    before->is_attached = before->is_announced = before->is_retiring = before->is_retired = true;
+    before->unanswered_count = 1;
+    session_free(&table, before);
+    const struct session *session = make(&table, "bob", "");
+    assert_false(session->is_attached || session->is_announced);
+    assert_false(session->is_retiring || session->is_retired);
+    assert_int_equal(session->unanswered_count, 0);
+    assert_null(session->deliveries.first_waiting);
+    assert_null(session->deliveries.newest);
+    session_table_fini(&table);
+}
+
+/* The payloads it was handed are the exchange's memory, and outlive it. */
+static void a_session_may_go_once_its_deliveries_are_over(void **state)
+{
+    (void)state;
+    static const uint8_t hash_key[16] = {5};
+    struct session_table table;
+    struct deliveries deliveries;
+    session_table_init(&table);
+    assert_true(deliveries_init(&deliveries, 10, hash_key));
+    struct session *session = make(&table, "alice", "");
+    struct delivery_key key = {1, 1, session->id};
+    assert_true(deliveries_prepare(&deliveries));
+    deliveries_open(&deliveries, &key, 100, &session->deliveries, 1);
+    deliveries_finish_first(&deliveries, &session->deliveries, OUTCOME_DELIVERED);
+    deliveries_leave(&session->deliveries);
+    session_free(&table, session);
+    assert_int_equal(table.count, 0);
+    assert_non_null(deliveries_find(&deliveries, &key));
+    deliveries_fini(&deliveries);
     session_table_fini(&table);
 }
 
@@ -90,6 +130,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_keeps_its_names),
+        cmocka_unit_test(a_new_session_is_in_no_state_yet_even_in_a_place_used_before),
+        cmocka_unit_test(a_session_may_go_once_its_deliveries_are_over),
         cmocka_unit_test(an_id_is_never_given_again),
         cmocka_unit_test(many_sessions_are_found_each_by_its_id),
         cmocka_unit_test(an_unknown_id_finds_nothing),

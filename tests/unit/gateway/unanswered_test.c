@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "common/link_codec.h"
 #include "gateway/unanswered.h"
 
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static void a_message_keeps_its_parts(void **state)
     assert_true(slice_equal_string(unanswered_id(message), "\"7\""));
     assert_true(slice_equal_string(unanswered_to(message), "bob"));
     assert_true(slice_equal_string(unanswered_record(message), "the record"));
-    assert_false(message->is_sent);
+    assert_false(message->was_sent);
+    assert_false(message->is_repeat);
     struct unanswered_message *without_id = add(&all, "", "bob", "r");
     assert_int_equal(without_id->seq, 2);
     assert_int_equal(unanswered_id(without_id).len, 0);
@@ -74,6 +76,57 @@ static void an_answered_or_unknown_seq_is_not_found(void **state)
     unanswered_remove(&all, second);
     assert_null(unanswered_next(&all, 0));
     assert_int_equal(all.bytes, 0);
+    unanswered_fini(&all);
+}
+
+static void put_submit(struct buffer *record, uint64_t seq)
+{
+    struct link_record submit = {.kind = LINK_SUBMIT};
+    submit.submit.seq = seq;
+    submit.submit.session_id = UINT64_MAX;
+    submit.submit.deadline_ms = UINT64_MAX - 1;
+    submit.submit.type = CALL_TYPE_ANSWER;
+    submit.submit.to = slice_from_string("bob");
+    submit.submit.call_id = slice_from_string("c1");
+    submit.submit.payload = slice_from_string("{}");
+    link_record_put(record, &submit);
+    assert_false(record->failed);
+}
+
+/* Each message's parts but the one bit stay as they were, its neighbours' as well. */
+static void a_repeat_says_so_in_its_record_and_changes_nothing_else(void **state)
+{
+    (void)state;
+    struct unanswered all;
+    struct buffer record;
+    assert_true(unanswered_init(&all, MAX_BYTES));
+    buffer_init(&record, MAX_BYTES);
+    put_submit(&record, 1);
+    struct slice original = buffer_slice(&record);
+    struct slice to = slice_from_string("bob");
+    struct unanswered_message *message =
+        unanswered_add(&all, slice_from_string("\"7\""), to, original);
+    struct unanswered_message *other = unanswered_add(&all, slice_of(NULL, 0), to, original);
+    message->was_sent = true;
+    unanswered_set_repeat(message);
+    unanswered_set_repeat(message); /* it may have to be submitted many times */
+    assert_true(message->is_repeat && message->was_sent);
+    assert_true(slice_equal_string(unanswered_id(message), "\"7\""));
+    assert_true(slice_equal_string(unanswered_to(message), "bob"));
+    assert_false(other->is_repeat);
+    assert_true(slice_equal(unanswered_record(other), original));
+    struct slice batch = unanswered_record(message);
+    struct link_record decoded;
+    assert_int_equal(link_record_decode(&batch, &decoded), PARSE_DONE);
+    assert_int_equal(batch.len, 0);
+    assert_true(decoded.submit.is_repeat);
+    decoded.submit.is_repeat = false;
+    struct buffer again;
+    buffer_init(&again, MAX_BYTES);
+    link_record_put(&again, &decoded);
+    assert_true(slice_equal(buffer_slice(&again), original));
+    buffer_fini(&again);
+    buffer_fini(&record);
     unanswered_fini(&all);
 }
 
@@ -126,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_message_keeps_its_parts),
         cmocka_unit_test(the_bound_holds_and_nothing_changes_beyond_it),
         cmocka_unit_test(an_answered_or_unknown_seq_is_not_found),
+        cmocka_unit_test(a_repeat_says_so_in_its_record_and_changes_nothing_else),
         cmocka_unit_test(it_agrees_with_a_naive_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
