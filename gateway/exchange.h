@@ -36,7 +36,9 @@ struct exchange_handlers {
     /* That session is to be closed, with that code: the broker has replaced it, or it has not read
      * for too long. */
     void (*on_evict)(void *arg, struct session *session, uint16_t close_code);
-    /* After exchange_retire: nothing is under way any more, neither for the session nor from it. */
+    /* After exchange_retire: no payload comes any more, and all the session's own messages have
+     * their outcomes. What its owner has not written yet waits for the user once the session is
+     * detached. */
     void (*on_retired)(void *arg, struct session *session);
 };
 
@@ -63,8 +65,9 @@ MUST_CHECK bool exchange_receive(struct exchange *exchange, struct slice batch, 
 /* Moves what waits into `out`, as far as it has room. Call at the end of each turn. */
 void exchange_pump(struct exchange *exchange);
 /* Answers the messages that have waited too long: `unavailable` if no broker took them, else
- * `unconfirmed`. Closes (on_evict, 4001) whoever has not read a payload until its time was over.
- * Call about every 100 ms while exchange_needs_tick. */
+ * `unconfirmed`. Closes (on_evict, 4001) whoever has not read a payload until its time was over (or
+ * a little later, where one with more time stands in front of it: one that a broker did not hold
+ * up). Call about every 100 ms while exchange_needs_tick. */
 void exchange_tick(struct exchange *exchange, uint64_t now_ms);
 bool exchange_needs_tick(const struct exchange *exchange);
 
@@ -89,7 +92,7 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
                      uint64_t begun_bytes, enum outcome rest);
 /* Takes the session out of the directory while it is still served, so that nothing is lost when it
  * is closed: messages for its user wait for the user's next session. Its owner reads no more
- * messages of it. on_retired follows, unless this says true: nothing is under way even now. */
+ * messages of it. on_retired follows, unless this says true: that is so even now. */
 MUST_CHECK bool exchange_retire(struct exchange *exchange, struct session *session);
 /* The stream's first `written_bytes` have gone to the socket. */
 void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes);
