@@ -36,6 +36,8 @@ static void greet_and_attach(struct router *router, uint32_t slot, const char *u
     attach.attach.session_id = 1;
     attach.attach.user_id = slice_from_string(user_id);
     feed(router, slot, &attach, batch);
+    struct link_record synced = {.kind = LINK_SYNCED};
+    feed(router, slot, &synced, batch);
 }
 
 static void one_message(struct router *router, uint64_t seq, struct buffer *batch)
@@ -44,6 +46,7 @@ static void one_message(struct router *router, uint64_t seq, struct buffer *batc
     struct link_record submit = {.kind = LINK_SUBMIT};
     submit.submit.seq = seq;
     submit.submit.session_id = 1;
+    submit.submit.deadline_ms = UINT64_MAX;
     submit.submit.to = slice_from_string("bob");
     submit.submit.payload = slice_of(payload, sizeof payload);
     feed(router, 0, &submit, batch);
@@ -65,8 +68,9 @@ static void a_message_costs_no_allocation(void **state)
                                    .instance_id = 7,
                                    .devices_max = 4,
                                    .transfers_max = 1000,
+                                   .kept_max_bytes = 1024 * 1024,
                                    .transfer_timeout_ms = 1000};
-    struct router *router = router_new(&config);
+    struct router *router = router_new(&config, 0);
     assert_non_null(router);
     struct buffer batch;
     buffer_init(&batch, 64 * 1024);
