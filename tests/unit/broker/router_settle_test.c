@@ -139,6 +139,30 @@ static void test_settling_lasts_no_longer_than_its_time(void **state)
     world_fini(&world);
 }
 
+/* Whatever happens meanwhile: else a busy user might never get anything. */
+static void test_settling_does_not_begin_anew(void **state)
+{
+    (void)state;
+    struct world world;
+    init_under_way(&world, 2);
+    world_detach(&world, 1, 7);
+    world_attach(&world, 2, 8, "bob", "phone");
+    world_submit(&world, 0, 3, "bob", "later");
+    world_tick(&world, HOLDS_SETTLE_MS - 1);
+    world_attach(&world, 2, 9, "bob", "laptop");
+    bounce(&world, 1);
+    world_expect_nothing(&world);
+    world_tick(&world, 1);
+    for (uint64_t session_id = 9; session_id >= 8; session_id--) {
+        world_expect_deliver(&world, 2, 0, 1, session_id, "sent");
+    }
+    for (uint64_t session_id = 9; session_id >= 8; session_id--) {
+        world_expect_deliver(&world, 2, 0, 3, session_id, "later");
+    }
+    world_expect_nothing(&world);
+    world_fini(&world);
+}
+
 /* Late, and its user settles once more: only who has heard nothing later gets it. */
 static void test_what_comes_back_late_passes_by_who_has_heard_later_ones(void **state)
 {
@@ -353,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_what_comes_back_after_the_hold_is_offline),
         cmocka_unit_test(test_who_is_back_gets_nothing_until_all_legs_are_answered),
         cmocka_unit_test(test_settling_lasts_no_longer_than_its_time),
+        cmocka_unit_test(test_settling_does_not_begin_anew),
         cmocka_unit_test(test_what_comes_back_late_passes_by_who_has_heard_later_ones),
         cmocka_unit_test(test_a_replaced_session_s_messages_settle),
         cmocka_unit_test(test_a_session_is_replaced_without_a_hold_if_nothing_is_under_way),
