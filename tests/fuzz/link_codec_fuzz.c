@@ -42,6 +42,11 @@ static uint64_t take_u64(struct slice *recipe)
     return value;
 }
 
+static bool take_flag(struct slice *recipe)
+{
+    return take_u8(recipe) % 2 != 0;
+}
+
 static struct slice take_string(struct slice *recipe, size_t min_bytes, size_t max_bytes)
 {
     struct slice string = take(recipe, take_u8(recipe) % (max_bytes + 1));
@@ -53,6 +58,7 @@ static struct link_attach take_attach(struct slice *recipe)
     return (struct link_attach){
         .session_id = take_u64(recipe),
         .since_ms = take_u64(recipe),
+        .was_attached = take_flag(recipe),
         .user_id = take_string(recipe, 1, USER_ID_MAX_BYTES),
         .device_id = take_string(recipe, 0, DEVICE_ID_MAX_BYTES),
     };
@@ -63,6 +69,8 @@ static struct link_submit take_submit(struct slice *recipe)
     return (struct link_submit){
         .seq = take_u64(recipe),
         .session_id = take_u64(recipe),
+        .deadline_ms = take_u64(recipe),
+        .is_repeat = take_flag(recipe),
         .type = (enum call_type)(take_u8(recipe) % CALL_TYPE_COUNT),
         .to = take_string(recipe, 1, USER_ID_MAX_BYTES),
         .call_id = take_string(recipe, 0, CALL_ID_MAX_BYTES),
@@ -76,6 +84,8 @@ static struct link_deliver take_deliver(struct slice *recipe)
         .source_instance_id = take_u64(recipe),
         .seq = take_u64(recipe),
         .session_id = take_u64(recipe),
+        .deadline_ms = take_u64(recipe),
+        .is_repeat = take_flag(recipe),
         .payload = take(recipe, take_u8(recipe)),
     };
 }
@@ -95,7 +105,9 @@ static struct link_record take_record(struct slice *recipe)
         record.attach = take_attach(recipe);
         break;
     case LINK_DETACH:
+    case LINK_RETIRE:
     case LINK_ATTACHED:
+    case LINK_RETIRED:
         record.session.session_id = take_u64(recipe);
         break;
     case LINK_SUBMIT:
@@ -117,6 +129,9 @@ static struct link_record take_record(struct slice *recipe)
     case LINK_EVICT:
         record.evict.session_id = take_u64(recipe);
         record.evict.close_code = (uint16_t)take_u64(recipe);
+        break;
+    case LINK_SYNCED:
+    case LINK_READY:
         break;
     default:
         record.greeting.version = (uint16_t)take_u64(recipe);
@@ -166,6 +181,22 @@ static void check_cutting(struct slice batch, size_t max_bytes, size_t record_co
     require(count == record_count);
 }
 
+/* A submit made a repeat is what it would have been if it had been written as one. */
+static void check_repeat(struct link_record record)
+{
+    struct buffer made;
+    struct buffer written;
+    buffer_init(&made, BUFFER_MAX_BYTES);
+    buffer_init(&written, BUFFER_MAX_BYTES);
+    link_record_put(&made, &record);
+    link_submit_set_repeat(made.data + made.begin, buffer_len(&made));
+    record.submit.is_repeat = true;
+    link_record_put(&written, &record);
+    require(slice_equal(buffer_slice(&made), buffer_slice(&written)));
+    buffer_fini(&made);
+    buffer_fini(&written);
+}
+
 static void check_spoiled(struct slice batch, struct slice recipe)
 {
     uint8_t *bytes = malloc(batch.len);
@@ -193,6 +224,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     do {
         struct link_record record = take_record(&recipe);
         link_record_put(&out, &record);
+        if (record.kind == LINK_SUBMIT) {
+            check_repeat(record);
+        }
         count++;
     } while (recipe.len > 0);
     require(!out.failed && check_decoding(buffer_slice(&out), true) == count);

@@ -71,7 +71,7 @@ static void test_unknown_version(void **state)
     (void)state;
     struct world world;
     world_init(&world);
-    static const uint16_t versions[] = {0, LINK_VERSION + 1, UINT16_MAX};
+    static const uint16_t versions[] = {0, LINK_VERSION - 1, LINK_VERSION + 1, UINT16_MAX};
     for (size_t i = 0; i < ARRAY_LENGTH(versions); i++) {
         world_disconnect(&world, 1);
         router_link_up(world.router, 1, &world.outs[1]);
@@ -83,18 +83,114 @@ static void test_unknown_version(void **state)
     world_fini(&world);
 }
 
-static void test_an_instance_has_one_slot(void **state)
+/* An instance's seqs are its own, so that of two that call themselves the same one must go once
+ * they meet; the message that was there first is not harmed. */
+static void test_a_stolen_instance_ends_at_the_first_seq_that_meets(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world);
+    world_attach(&world, 2, 7, "bob", "");
     world_disconnect(&world, 1);
-    router_link_up(world.router, 1, &world.outs[1]);
-    struct link_record hello = world_hello(world_instance(0));
-    assert_false(world_send(&world, 1, &hello));
+    world_connect(&world, 1, world_instance(0));
+    world_submit(&world, 0, 5, "bob", "mine");
+    world_expect_deliver(&world, 2, 0, 5, 7, "mine");
+    world_submit(&world, 1, 4, "bob", "stolen");
+    world_expect_deliver(&world, 2, 0, 4, 7, "stolen");
+    assert_false(world_send_submit(&world, 1, 5, "bob", slice_from_string("stolen")));
     world_disconnect(&world, 1);
-    world_disconnect(&world, 0);
-    world_connect(&world, 1, world_instance(0)); /* now it is free */
+    world_expect_nothing(&world);
+    world_answer(&world, 2, 0, 4, 7, OUTCOME_DELIVERED); /* its source is gone */
+    world_expect_nothing(&world);
+    world_answer(&world, 2, 0, 5, 7, OUTCOME_DELIVERED);
+    world_expect_outcome(&world, 0, 5, OUTCOME_DELIVERED);
+    assert_others_unharmed(&world, 6);
+    world_fini(&world);
+}
+
+/* Also where the first of the two waits for its user. */
+static void test_a_stolen_seq_does_not_hurt_a_message_that_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init_holding(&world);
+    world_attach(&world, 2, 7, "bob", "");
+    world_detach(&world, 2, 7);
+    world_disconnect(&world, 1);
+    world_connect(&world, 1, world_instance(0));
+    world_submit(&world, 0, 5, "bob", "mine");
+    assert_false(world_send_submit(&world, 1, 5, "bob", slice_from_string("stolen")));
+    world_disconnect(&world, 1);
+    world_attach(&world, 2, 8, "bob", "");
+    world_expect_deliver(&world, 2, 0, 5, 8, "mine");
+    world_expect_nothing(&world);
+    world_fini(&world);
+}
+
+static void test_synced_only_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world_attach(&world, 2, 7, "bob", "");
+    assert_false(world_send_synced(&world, 1));
+    world_expect_nothing(&world);
+    reconnect(&world, 1);
+    assert_others_unharmed(&world, 1);
+    world_fini(&world);
+}
+
+/* While others are awaited, too: nobody syncs in their place. */
+static void test_synced_only_once_while_it_recovers(void **state)
+{
+    (void)state;
+    struct router_config config = world_config();
+    struct world world;
+    world_init_alone(&world, &config);
+    world_greet(&world, 0, world_instance(0));
+    assert_true(world_send_synced(&world, 0));
+    assert_false(world_send_synced(&world, 0));
+    assert_false(world_send_synced(&world, 0));
+    assert_true(router_is_recovering(world.router));
+    world_expect_nothing(&world);
+    world_fini(&world);
+}
+
+/* Where a record has its one flag, counted from the front. */
+static void assert_flag_bounds(struct world *world, const struct link_record *record, size_t at)
+{
+    uint8_t bytes[256];
+    buffer_clear(&world->batch);
+    link_record_put(&world->batch, record);
+    struct slice batch = buffer_slice(&world->batch);
+    assert_true(batch.len <= sizeof bytes);
+    memcpy(bytes, batch.data, batch.len);
+    for (unsigned int flag = 2; flag <= UINT8_MAX; flag++) {
+        bytes[LINK_RECORD_HEADER_BYTES + at] = (uint8_t)flag;
+        assert_false(receive(world, 1, bytes, batch.len));
+        world_expect_nothing(world);
+        reconnect(world, 1);
+    }
+}
+
+static void test_flags_out_of_range(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world_attach(&world, 2, 7, "bob", "");
+    struct link_record attach = {.kind = LINK_ATTACH};
+    attach.attach.session_id = 9;
+    attach.attach.user_id = slice_from_string("mallory");
+    assert_flag_bounds(&world, &attach, 16);
+    struct link_record submit = {.kind = LINK_SUBMIT};
+    submit.submit.seq = 1;
+    submit.submit.deadline_ms = UINT64_MAX;
+    submit.submit.to = slice_from_string("bob");
+    assert_flag_bounds(&world, &submit, 24);
+    assert_int_equal(router_stats(world.router).sessions, 1);
+    assert_int_equal(router_stats(world.router).submits, 0);
+    assert_others_unharmed(&world, 1);
     world_fini(&world);
 }
 
@@ -162,6 +258,7 @@ static void put_good_batch(struct world *world)
     link_record_put(&world->batch, &attach);
     struct link_record submit = {.kind = LINK_SUBMIT};
     submit.submit.seq = 1;
+    submit.submit.deadline_ms = UINT64_MAX;
     submit.submit.to = slice_from_string("nobody");
     submit.submit.payload = slice_from_string("{}");
     link_record_put(&world->batch, &submit);
@@ -221,12 +318,12 @@ static void test_trailing_garbage_ends_the_link(void **state)
 }
 
 /* Good batches with a few bytes spoiled, and plain noise; whoever sent them is cut off, the others
- * go on. */
+ * go on. Each mallory that goes leaves a hold behind, as far as there is room. */
 static void test_random_batches(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
+    world_init_holding(&world);
     world_attach(&world, 2, 7, "bob", "");
     size_t refused = 0;
     for (unsigned int seed = 1; seed <= 3000; seed++) {
@@ -250,6 +347,10 @@ static void test_random_batches(void **state)
     }
     assert_true(refused > 1000);
     assert_int_equal(router_stats(world.router).transfers, 0);
+    assert_in_range(router_stats(world.router).holds, 1, WORLD_HOLD_USERS_MAX);
+    world_tick(&world, WORLD_HOLD_MS);
+    assert_int_equal(router_stats(world.router).holds, 0);
+    assert_int_equal(router_stats(world.router).users, 1);
     world_fini(&world);
 }
 
@@ -259,7 +360,11 @@ int main(void)
         cmocka_unit_test(test_nothing_before_hello),
         cmocka_unit_test(test_hello_only_once),
         cmocka_unit_test(test_unknown_version),
-        cmocka_unit_test(test_an_instance_has_one_slot),
+        cmocka_unit_test(test_a_stolen_instance_ends_at_the_first_seq_that_meets),
+        cmocka_unit_test(test_a_stolen_seq_does_not_hurt_a_message_that_waits),
+        cmocka_unit_test(test_synced_only_once),
+        cmocka_unit_test(test_synced_only_once_while_it_recovers),
+        cmocka_unit_test(test_flags_out_of_range),
         cmocka_unit_test(test_the_broker_s_kinds_are_not_for_gateways),
         cmocka_unit_test(test_seqs_must_rise),
         cmocka_unit_test(test_impossible_outcomes),

@@ -1,8 +1,6 @@
 /* Messages: each submit gets exactly one outcome, whatever happens on the way. */
 #include "tests/unit/broker/router_world.h"
 
-#include <stdlib.h>
-
 static void assert_transfers(const struct world *world, size_t count)
 {
     assert_int_equal(router_stats(world->router).transfers, count);
@@ -69,6 +67,7 @@ static void test_order_is_kept(void **state)
     buffer_clear(&world.batch);
     struct link_record record = {.kind = LINK_SUBMIT};
     record.submit.to = slice_from_string("bob");
+    record.submit.deadline_ms = UINT64_MAX;
     for (uint64_t seq = 1; seq <= WORLD_TRANSFERS_MAX; seq++) {
         record.submit.seq = seq;
         record.submit.payload = slice_of("12345", seq);
@@ -250,106 +249,68 @@ static void test_source_s_link_goes_down(void **state)
     }
 }
 
-/* One gateway that never answers costs its own senders, nobody else. */
-static void test_transfers_max_is_per_target_slot(void **state)
+static void test_a_message_keeps_what_its_source_said_of_it(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world);
     world_attach(&world, 1, 7, "bob", "");
-    world_attach(&world, 2, 8, "carol", "");
-    uint64_t seq = 0;
-    while (seq < WORLD_TRANSFERS_MAX) {
-        world_submit(&world, 0, ++seq, "bob", "a");
-        world_expect_deliver(&world, 1, 0, seq, 7, "a");
-    }
-    world_submit(&world, 0, ++seq, "bob", "a");
-    world_expect_outcome(&world, 0, seq, OUTCOME_OVERLOADED);
-    world_submit(&world, 0, ++seq, "carol", "a");
-    world_expect_deliver(&world, 2, 0, seq, 8, "a");
-    world_expect_nothing(&world);
-    world_answer(&world, 1, 0, 1, 7, OUTCOME_DELIVERED);
-    world_expect_outcome(&world, 0, 1, OUTCOME_DELIVERED);
-    world_submit(&world, 0, ++seq, "bob", "a");
-    world_expect_deliver(&world, 1, 0, seq, 7, "a");
-    /* All ways out of a transfer give the place back. */
-    router_tick(world.router, world.now_ms + WORLD_TIMEOUT_MS);
-    assert_transfers(&world, 0);
-    buffer_clear(&world.outs[0]);
-    for (int i = 0; i < WORLD_TRANSFERS_MAX; i++) {
-        world_submit(&world, 0, ++seq, "bob", "a");
-        world_expect_deliver(&world, 1, 0, seq, 7, "a");
-    }
-    world_fini(&world);
-}
-
-static void test_full_out_buffer_is_overloaded(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world);
-    world_attach(&world, 1, 7, "bob", "");
-    uint8_t payload[4000] = {'{'};
-    struct slice big = slice_of(payload, sizeof payload);
-    assert_true(world_send_submit(&world, 0, 1, "bob", big));
-    assert_true(world_send_submit(&world, 0, 2, "bob", big));
-    world_expect_outcome(&world, 0, 2, OUTCOME_OVERLOADED);
-    assert_int_equal(router_stats(world.router).delivers, 1);
-    /* What must get through still does. */
-    world_submit(&world, 1, 1, "nobody", "a");
-    world_attach(&world, 2, 1, "bob", "");
-    assert_false(router_slot_is_stuck(world.router, 1));
-    (void)world_read(&world, 1);
-    world_expect_outcome(&world, 1, 1, OUTCOME_USER_OFFLINE);
-    world_expect_evict(&world, 1, 7);
-    world_expect_nothing(&world);
-    world_fini(&world);
-}
-
-/* Payloads of any size, as many as are taken: the reserve stays free for the rest. */
-static void test_payloads_leave_a_reserve(void **state)
-{
-    (void)state;
-    for (size_t size = 1; size < 2 * WORLD_OUT_MAX_BYTES; size = size * 3 / 2 + 1) {
-        struct world world;
-        world_init(&world);
-        world_attach(&world, 1, 7, "bob", "");
-        uint8_t *payload = calloc(1, size);
-        assert_non_null(payload);
-        for (uint64_t seq = 1; seq <= 2 * WORLD_TRANSFERS_MAX; seq++) {
-            assert_true(world_send_submit(&world, 0, seq, "bob", slice_of(payload, size)));
+    world_attach(&world, 2, 8, "bob", "phone");
+    for (int is_repeat = 0; is_repeat < 2; is_repeat++) {
+        world.is_repeat = is_repeat != 0;
+        world.deadline_ms = world.now_ms + 1000 + (uint64_t)is_repeat;
+        world_submit(&world, 0, 1 + (uint64_t)is_repeat, "bob", "a");
+        for (uint32_t slot = 1; slot <= 2; slot++) {
+            struct link_record record = world_read(&world, slot);
+            assert_int_equal(record.kind, LINK_DELIVER);
+            assert_int_equal(record.deliver.is_repeat, is_repeat);
+            assert_int_equal(record.deliver.deadline_ms, world.deadline_ms);
         }
-        assert_true(buffer_room(&world.outs[1]) >= WORLD_OUT_MAX_BYTES / 8);
-        assert_false(world.outs[1].failed);
-        free(payload);
-        world_fini(&world);
     }
+    world_fini(&world);
 }
 
-static void test_stuck_slot_is_reported(void **state)
+static void test_a_message_whose_deadline_has_come_is_unavailable(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world);
-    uint64_t seq = 0;
-    while (!router_slot_is_stuck(world.router, 1)) {
-        assert_true(seq < WORLD_OUT_MAX_BYTES);
-        world_submit(&world, 1, ++seq, "nobody", "a");
-    }
-    size_t len = buffer_len(&world.outs[1]);
-    assert_false(router_slot_is_stuck(world.router, 0));
-    /* Nothing more for it, not even where some of it would fit again. */
-    buffer_clear(&world.outs[1]);
-    world_attach(&world, 0, 1, "alice", "");
-    assert_true(world_send_attach(&world, 1, 7, world.now_ms, "bob", ""));
-    world_submit(&world, 0, 1, "bob", "a");
-    world_expect_outcome(&world, 0, 1, OUTCOME_OVERLOADED);
-    world_expect_nothing(&world);
-    assert_true(len <= WORLD_OUT_MAX_BYTES);
-    world_disconnect(&world, 1);
-    assert_false(router_slot_is_stuck(world.router, 1));
-    world_connect(&world, 1, world_instance(1));
     world_attach(&world, 1, 7, "bob", "");
+    world.deadline_ms = world.now_ms;
+    world_submit(&world, 0, 1, "bob", "a");
+    world_expect_outcome(&world, 0, 1, OUTCOME_UNAVAILABLE);
+    world_submit(&world, 0, 2, "nobody", "a"); /* whoever it is for */
+    world_expect_outcome(&world, 0, 2, OUTCOME_UNAVAILABLE);
+    world.deadline_ms = 0;
+    world_submit(&world, 0, 3, "bob", "a");
+    world_expect_outcome(&world, 0, 3, OUTCOME_UNAVAILABLE);
+    world_expect_nothing(&world);
+    assert_transfers(&world, 0);
+    world.deadline_ms = world.now_ms + 1;
+    world_submit(&world, 0, 4, "bob", "a");
+    world_expect_deliver(&world, 1, 0, 4, 7, "a");
+    world_fini(&world);
+}
+
+/* After a broker's restart: with the seqs that the messages had before. */
+static void test_a_repeat_is_a_message_like_any_other(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world_attach(&world, 1, 7, "bob", "");
+    world_submit(&world, 0, 5, "bob", "a");
+    world_expect_deliver(&world, 1, 0, 5, 7, "a");
+    world_disconnect(&world, 0);
+    world_connect(&world, 0, world_instance(0));
+    world.is_repeat = true;
+    world_submit(&world, 0, 5, "bob", "a");
+    world_expect_deliver(&world, 1, 0, 5, 7, "a");
+    world_answer(&world, 1, 0, 5, 7, OUTCOME_DELIVERED);
+    world_expect_outcome(&world, 0, 5, OUTCOME_DELIVERED);
+    world_answer(&world, 1, 0, 5, 7, OUTCOME_DELIVERED); /* of the one before: nobody waits */
+    world_expect_nothing(&world);
+    assert_transfers(&world, 0);
     world_fini(&world);
 }
 
@@ -367,10 +328,9 @@ int main(void)
         cmocka_unit_test(test_time_out_after_one_device_heard_it),
         cmocka_unit_test(test_target_s_link_goes_down),
         cmocka_unit_test(test_source_s_link_goes_down),
-        cmocka_unit_test(test_transfers_max_is_per_target_slot),
-        cmocka_unit_test(test_full_out_buffer_is_overloaded),
-        cmocka_unit_test(test_payloads_leave_a_reserve),
-        cmocka_unit_test(test_stuck_slot_is_reported),
+        cmocka_unit_test(test_a_message_keeps_what_its_source_said_of_it),
+        cmocka_unit_test(test_a_message_whose_deadline_has_come_is_unavailable),
+        cmocka_unit_test(test_a_repeat_is_a_message_like_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

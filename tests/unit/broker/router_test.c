@@ -1,33 +1,23 @@
-/* Sessions: who is in the directory, and who gives way to whom. */
+/* Links: the greeting, and when a gateway is told to submit. */
 #include "tests/unit/broker/router_world.h"
 
-#include <stdio.h>
-
-static void assert_counts(const struct world *world, size_t users, size_t sessions)
+static void init_alone(struct world *world)
 {
-    assert_int_equal(router_stats(world->router).users, users);
-    assert_int_equal(router_stats(world->router).sessions, sessions);
+    struct router_config config = world_config();
+    world_init_alone(world, &config);
 }
 
-/* That messages to `user` go to that session and nowhere else. */
-static void assert_reaches(struct world *world, uint64_t seq, const char *user, uint32_t slot,
-                           uint64_t session_id)
+static void sync(struct world *world, uint32_t slot)
 {
-    world_submit(world, 0, seq, user, "probe");
-    world_expect_deliver(world, slot, 0, seq, session_id, "probe");
-    world_answer(world, slot, 0, seq, session_id, OUTCOME_DELIVERED);
-    world_expect_outcome(world, 0, seq, OUTCOME_DELIVERED);
-    world_expect_nothing(world);
+    assert_true(world_send_synced(world, slot));
 }
 
-static void assert_offline(struct world *world, uint64_t seq, const char *user)
+static bool submits(struct world *world, uint32_t slot, uint64_t seq)
 {
-    world_submit(world, 0, seq, user, "probe");
-    world_expect_outcome(world, 0, seq, OUTCOME_USER_OFFLINE);
-    world_expect_nothing(world);
+    return world_send_submit(world, slot, seq, "nobody", slice_from_string("a"));
 }
 
-static void test_greeting(void **state)
+static void test_a_gateway_is_greeted_anew_on_each_connection(void **state)
 {
     (void)state;
     struct world world;
@@ -41,240 +31,169 @@ static void test_greeting(void **state)
     world_fini(&world);
 }
 
-static void test_a_session_is_there_from_attach_to_detach(void **state)
+static void test_all_are_ready_once_the_last_has_synced(void **state)
 {
     (void)state;
+    static const char *const devices[WORLD_SLOTS] = {"phone", "laptop", "watch"};
     struct world world;
-    world_init(&world);
-    assert_offline(&world, 1, "bob");
-    world_attach(&world, 1, 7, "bob", "");
-    assert_counts(&world, 1, 1);
-    assert_reaches(&world, 2, "bob", 1, 7);
-    world_detach(&world, 1, 7);
-    assert_counts(&world, 0, 0);
-    assert_offline(&world, 3, "bob");
-    world_fini(&world);
-}
-
-static void test_user_ids_are_bytes(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world);
-    world_attach(&world, 1, 7, "bob", "");
-    assert_offline(&world, 1, "Bob");
-    assert_offline(&world, 2, "bo");
-    assert_offline(&world, 3, "bobb");
-    assert_reaches(&world, 4, "bob", 1, 7);
-    world_fini(&world);
-}
-
-/* A gateway that is not sure whether it was heard may ask again. */
-static void test_attach_again_is_attached_again(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world);
-    world_attach(&world, 1, 7, "bob", "phone");
-    world_attach(&world, 1, 7, "bob", "phone");
-    assert_counts(&world, 1, 1);
-    world_expect_nothing(&world);
-    assert_false(world_send_attach(&world, 1, 7, 0, "bob", "laptop"));
-    assert_false(world_send_attach(&world, 1, 7, 0, "eve", "phone"));
-    world_expect_nothing(&world);
-    world_fini(&world);
-}
-
-/* Ids are the gateway's own: two gateways may well use the same. */
-static void test_session_ids_belong_to_their_slot(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world);
-    world_attach(&world, 0, 7, "alice", "");
-    world_attach(&world, 1, 7, "bob", "");
-    world_detach(&world, 2, 7);
-    assert_counts(&world, 2, 2);
-    world_detach(&world, 0, 7);
-    assert_offline(&world, 1, "alice");
-    assert_reaches(&world, 2, "bob", 1, 7);
-    world_fini(&world);
-}
-
-static void test_newer_session_replaces_older(void **state)
-{
-    (void)state;
-    for (uint32_t slot = 1; slot < WORLD_SLOTS; slot++) {
-        struct world world;
-        world_init(&world);
-        assert_true(world_send_attach(&world, 1, 7, 100, "bob", "phone"));
-        world_expect_attached(&world, 1, 7);
-        assert_true(world_send_attach(&world, slot, 8, 101, "bob", "phone"));
-        world_expect_evict(&world, 1, 7);
-        world_expect_attached(&world, slot, 8);
-        assert_counts(&world, 1, 1);
-        assert_reaches(&world, 1, "bob", slot, 8);
-        world_fini(&world);
-    }
-}
-
-/* The attaches of two gateways can overtake each other; since_ms knows which client was last. */
-static void test_older_newcomer_is_evicted_itself(void **state)
-{
-    (void)state;
-    for (uint32_t slot = 1; slot < WORLD_SLOTS; slot++) {
-        struct world world;
-        world_init(&world);
-        assert_true(world_send_attach(&world, 1, 8, 101, "bob", "phone"));
-        world_expect_attached(&world, 1, 8);
-        assert_true(world_send_attach(&world, slot, 9, 100, "bob", "phone"));
-        world_expect_evict(&world, slot, 9);
+    init_alone(&world);
+    for (uint32_t slot = 0; slot < WORLD_SLOTS; slot++) {
+        assert_true(router_is_recovering(world.router));
+        world_greet(&world, slot, world_instance(slot));
+        world_attach(&world, slot, 7, "bob", devices[slot]);
         world_expect_nothing(&world);
-        assert_counts(&world, 1, 1);
-        world_detach(&world, slot, 9); /* of the evicted one: touches nobody */
-        assert_reaches(&world, 1, "bob", 1, 8);
-        world_fini(&world);
+        sync(&world, slot);
     }
-}
-
-static void test_on_a_tie_the_later_attach_stays(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world);
-    assert_true(world_send_attach(&world, 1, 7, 100, "bob", ""));
-    world_expect_attached(&world, 1, 7);
-    assert_true(world_send_attach(&world, 2, 7, 100, "bob", ""));
-    world_expect_evict(&world, 1, 7);
-    world_expect_attached(&world, 2, 7);
-    assert_reaches(&world, 1, "bob", 2, 7);
-    world_fini(&world);
-}
-
-static void test_devices_live_side_by_side(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world);
-    world_attach(&world, 1, 7, "bob", "");
-    world_attach(&world, 1, 8, "bob", "phone");
-    world_attach(&world, 2, 9, "bob", "laptop");
-    assert_counts(&world, 1, 3);
-    world_detach(&world, 1, 8);
-    world_detach(&world, 1, 7);
-    assert_counts(&world, 1, 1);
-    assert_reaches(&world, 1, "bob", 2, 9);
-    world_fini(&world);
-}
-
-/* A thousand reconnects across gateways, each old session's detach arriving late: the name is
- * never stranded. */
-static void test_late_detach_hits_nobody_else(void **state)
-{
-    (void)state;
-    enum { ROUNDS = 1000 };
-    struct world world;
-    world_init(&world);
-    world_attach(&world, 1, 1, "bob", "");
-    for (uint64_t id = 2; id <= ROUNDS; id++) {
-        uint32_t old_slot = (uint32_t)((id - 1) % WORLD_SLOTS);
-        uint32_t slot = (uint32_t)(id % WORLD_SLOTS);
-        assert_true(world_send_attach(&world, slot, id, world.now_ms + id, "bob", ""));
-        world_expect_evict(&world, old_slot, id - 1);
-        world_expect_attached(&world, slot, id);
-        assert_reaches(&world, 2 * id, "bob", slot, id);
-        world_detach(&world, old_slot, id - 1);
-        assert_reaches(&world, 2 * id + 1, "bob", slot, id);
+    assert_false(router_is_recovering(world.router));
+    for (uint32_t slot = 0; slot < WORLD_SLOTS; slot++) {
+        world_expect_ready(&world, slot);
+        assert_true(submits(&world, slot, 1));
+        world_expect_outcome(&world, slot, 1, OUTCOME_USER_OFFLINE);
     }
-    assert_counts(&world, 1, 1);
+    world_expect_nothing(&world);
     world_fini(&world);
 }
 
-static void test_link_down_takes_its_sessions(void **state)
+static void test_after_the_window_those_who_synced_are_ready(void **state)
+{
+    (void)state;
+    struct world world;
+    init_alone(&world);
+    world_greet(&world, 0, world_instance(0));
+    world_greet(&world, 1, world_instance(1));
+    sync(&world, 0);
+    world_tick(&world, WORLD_RECOVERY_MS - 1);
+    world_expect_nothing(&world);
+    assert_true(router_is_recovering(world.router));
+    world_tick(&world, 1);
+    assert_false(router_is_recovering(world.router));
+    world_expect_ready(&world, 0);
+    world_expect_nothing(&world);
+    sync(&world, 1); /* late, and ready at once */
+    world_expect_ready(&world, 1);
+    world_connect(&world, 2, world_instance(2));
+    world_expect_nothing(&world);
+    world_fini(&world);
+}
+
+static void test_ready_is_said_once_a_connection(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world);
-    world_attach(&world, 0, 1, "alice", "");
-    world_attach(&world, 1, 1, "bob", "phone");
-    world_attach(&world, 1, 2, "carol", "");
-    world_attach(&world, 2, 1, "bob", "laptop");
-    assert_counts(&world, 3, 4);
+    world_tick(&world, WORLD_RECOVERY_MS);
+    world_expect_nothing(&world);
     world_disconnect(&world, 1);
-    assert_counts(&world, 2, 2);
-    assert_offline(&world, 1, "carol");
-    assert_reaches(&world, 2, "bob", 2, 1);
-    /* The same instance is back, with the same sessions. */
-    world_connect(&world, 1, world_instance(1));
-    world_attach(&world, 1, 2, "carol", "");
-    assert_reaches(&world, 3, "carol", 1, 2);
+    world_greet(&world, 1, world_instance(1));
+    world_tick(&world, WORLD_RECOVERY_MS);
+    world_expect_nothing(&world); /* not before it has synced */
+    sync(&world, 1);
+    world_expect_ready(&world, 1);
+    world_expect_nothing(&world);
     world_fini(&world);
 }
 
-static void test_same_input_same_output(void **state)
-{
-    (void)state;
-    struct world worlds[2];
-    for (int w = 0; w < 2; w++) {
-        world_init(&worlds[w]);
-        for (uint32_t id = 1; id <= 20; id++) {
-            char device[8];
-            (void)snprintf(device, sizeof device, "d%u", id % 5);
-            assert_true(world_send_attach(&worlds[w], id % WORLD_SLOTS, id, id, "bob", device));
-        }
-        world_submit(&worlds[w], 0, 1, "bob", "x");
-    }
-    for (uint32_t i = 0; i < WORLD_SLOTS; i++) {
-        assert_true(buffer_len(&worlds[0].outs[i]) > 0);
-        assert_true(
-            slice_equal(buffer_slice(&worlds[0].outs[i]), buffer_slice(&worlds[1].outs[i])));
-    }
-    world_fini(&worlds[0]);
-    world_fini(&worlds[1]);
-}
-
-static void test_beyond_devices_max_the_oldest_leaves(void **state)
+static void test_who_has_synced_and_gone_is_missing_again(void **state)
 {
     (void)state;
     struct world world;
-    world_init(&world);
-    char device[16];
-    for (uint64_t i = 0; i < WORLD_DEVICES_MAX; i++) {
-        (void)snprintf(device, sizeof device, "device-%u", (unsigned)i);
-        assert_true(world_send_attach(&world, 1, 10 + i, 1000 - i, "bob", device));
-        world_expect_attached(&world, 1, 10 + i);
+    init_alone(&world);
+    for (uint32_t slot = 0; slot < WORLD_SLOTS; slot++) {
+        world_greet(&world, slot, world_instance(slot));
+    }
+    sync(&world, 0);
+    sync(&world, 1);
+    world_disconnect(&world, 1);
+    sync(&world, 2);
+    world_expect_nothing(&world);
+    world_greet(&world, 1, world_instance(1));
+    world_expect_nothing(&world);
+    sync(&world, 1);
+    for (uint32_t slot = 0; slot < WORLD_SLOTS; slot++) {
+        world_expect_ready(&world, slot);
     }
     world_expect_nothing(&world);
-    /* The oldest by since_ms, on whichever slot, and not the one that attached first. */
-    assert_true(world_send_attach(&world, 2, 5, 2000, "bob", "one too many"));
-    world_expect_attached(&world, 2, 5);
-    world_expect_evict(&world, 1, 10 + WORLD_DEVICES_MAX - 1);
+    world_fini(&world);
+}
+
+static void test_a_submit_before_ready_ends_the_link(void **state)
+{
+    (void)state;
+    struct world world;
+    init_alone(&world);
+    world_greet(&world, 0, world_instance(0));
+    assert_false(submits(&world, 0, 1));
+    world_disconnect(&world, 0);
+    world_greet(&world, 0, world_instance(0));
+    sync(&world, 0); /* but the others have not */
+    assert_false(submits(&world, 0, 1));
+    world_disconnect(&world, 0);
+    world_tick(&world, WORLD_RECOVERY_MS);
+    world_greet(&world, 0, world_instance(0));
+    assert_false(submits(&world, 0, 1));
     world_expect_nothing(&world);
-    assert_counts(&world, 1, WORLD_DEVICES_MAX);
-    /* A newcomer that is the oldest itself, as after a broker's restart. */
-    assert_true(world_send_attach(&world, 2, 6, 1, "bob", "an old one"));
-    world_expect_attached(&world, 2, 6);
-    world_expect_evict(&world, 2, 6);
-    assert_counts(&world, 1, WORLD_DEVICES_MAX);
+    assert_int_equal(router_stats(world.router).submits, 0);
+    world_disconnect(&world, 0);
+    world_connect(&world, 0, world_instance(0));
+    assert_true(submits(&world, 0, 1));
+    world_expect_outcome(&world, 0, 1, OUTCOME_USER_OFFLINE);
+    world_fini(&world);
+}
+
+/* Of a recovering broker: outcomes of what a former one delivered, too. */
+static void test_all_but_submits_are_heard_while_it_recovers(void **state)
+{
+    (void)state;
+    struct world world;
+    init_alone(&world);
+    world_greet(&world, 0, world_instance(0));
+    world_attach(&world, 0, 1, "alice", "");
+    world_attach(&world, 0, 2, "bob", "");
+    world_detach(&world, 0, 1);
+    world_retire(&world, 0, 2);
+    world_expect_retired(&world, 0, 2);
+    world_answer(&world, 0, 1, 5, 1, OUTCOME_DELIVERED);
+    world_expect_nothing(&world);
+    assert_int_equal(router_stats(world.router).sessions, 0);
+    world_fini(&world);
+}
+
+static void test_ticks_are_needed_while_something_can_end(void **state)
+{
+    (void)state;
+    struct world world;
+    init_alone(&world);
+    assert_true(router_needs_tick(world.router));
+    world_tick(&world, WORLD_RECOVERY_MS);
+    assert_false(router_needs_tick(world.router));
+    world_connect(&world, 0, world_instance(0));
+    world_attach(&world, 0, 1, "bob", "");
+    assert_false(router_needs_tick(world.router));
+    world_submit(&world, 0, 1, "bob", "a");
+    assert_true(router_needs_tick(world.router));
+    world_answer(&world, 0, 0, 1, 1, OUTCOME_DELIVERED);
+    assert_false(router_needs_tick(world.router));
+    world_fini(&world);
+    world_init_holding(&world);
+    world_attach(&world, 0, 1, "bob", "");
+    world_detach(&world, 0, 1);
+    assert_true(router_needs_tick(world.router));
+    world_tick(&world, WORLD_HOLD_MS);
+    assert_false(router_needs_tick(world.router));
     world_fini(&world);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_greeting),
-        cmocka_unit_test(test_a_session_is_there_from_attach_to_detach),
-        cmocka_unit_test(test_user_ids_are_bytes),
-        cmocka_unit_test(test_attach_again_is_attached_again),
-        cmocka_unit_test(test_session_ids_belong_to_their_slot),
-        cmocka_unit_test(test_newer_session_replaces_older),
-        cmocka_unit_test(test_older_newcomer_is_evicted_itself),
-        cmocka_unit_test(test_on_a_tie_the_later_attach_stays),
-        cmocka_unit_test(test_devices_live_side_by_side),
-        cmocka_unit_test(test_beyond_devices_max_the_oldest_leaves),
-        cmocka_unit_test(test_late_detach_hits_nobody_else),
-        cmocka_unit_test(test_link_down_takes_its_sessions),
-        cmocka_unit_test(test_same_input_same_output),
+        cmocka_unit_test(test_a_gateway_is_greeted_anew_on_each_connection),
+        cmocka_unit_test(test_all_are_ready_once_the_last_has_synced),
+        cmocka_unit_test(test_after_the_window_those_who_synced_are_ready),
+        cmocka_unit_test(test_ready_is_said_once_a_connection),
+        cmocka_unit_test(test_who_has_synced_and_gone_is_missing_again),
+        cmocka_unit_test(test_a_submit_before_ready_ends_the_link),
+        cmocka_unit_test(test_all_but_submits_are_heard_while_it_recovers),
+        cmocka_unit_test(test_ticks_are_needed_while_something_can_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 #include "common/link_codec.h"
 
 #include "common/identity.h"
+#include "tests/unit/common/link_codec_samples.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,68 +12,6 @@
 #include <stdlib.h>
 
 enum { OUT_MAX_BYTES = 32 * 1024 * 1024 };
-
-#define BIG UINT64_C(0x8877665544332211)
-#define TEXT(literal)                                                  \
-    {                                                                  \
-        .data = (const uint8_t *)(literal), .len = sizeof(literal) - 1 \
-    }
-
-/* One record of each kind, with every field set. */
-static const struct link_record samples[LINK_RECORD_KIND_COUNT] = {
-    [LINK_HELLO] = {.kind = LINK_HELLO, .greeting = {.version = 0x0102, .instance_id = BIG}},
-    [LINK_ATTACH] = {.kind = LINK_ATTACH,
-                     .attach = {.session_id = BIG,
-                                .since_ms = 7,
-                                .user_id = TEXT("alice"),
-                                .device_id = TEXT("phone")}},
-    [LINK_DETACH] = {.kind = LINK_DETACH, .session = {.session_id = BIG}},
-    [LINK_SUBMIT] = {.kind = LINK_SUBMIT,
-                     .submit = {.seq = 1,
-                                .session_id = BIG,
-                                .type = CALL_TYPE_CANDIDATE,
-                                .to = TEXT("bob"),
-                                .call_id = TEXT("c1"),
-                                .payload = TEXT("{\"from\":\"alice\"}")}},
-    [LINK_DELIVERY_OUTCOME] = {.kind = LINK_DELIVERY_OUTCOME,
-                               .delivery_outcome = {.source_instance_id = BIG,
-                                                    .seq = 2,
-                                                    .session_id = 3,
-                                                    .outcome = OUTCOME_UNCONFIRMED}},
-    [LINK_WELCOME] = {.kind = LINK_WELCOME, .greeting = {.version = 0x0102, .instance_id = BIG}},
-    [LINK_ATTACHED] = {.kind = LINK_ATTACHED, .session = {.session_id = BIG}},
-    [LINK_DELIVER] =
-        {.kind = LINK_DELIVER,
-         .deliver = {.source_instance_id = BIG, .seq = 2, .session_id = 3, .payload = TEXT("{}")}},
-    [LINK_SUBMIT_OUTCOME] = {.kind = LINK_SUBMIT_OUTCOME,
-                             .submit_outcome = {.seq = BIG, .outcome = OUTCOME_OVERLOADED}},
-    [LINK_EVICT] = {.kind = LINK_EVICT, .evict = {.session_id = BIG, .close_code = 4501}},
-};
-
-#define BIG_BYTES "\x11\x22\x33\x44\x55\x66\x77\x88"
-#define U64_BYTES(low) low "\0\0\0\0\0\0\0"
-#define HEADER(len, kind) len "\0\0\0" kind
-
-/* The same on the wire: body length, kind, body. */
-static const struct slice sample_bytes[LINK_RECORD_KIND_COUNT] = {
-    [LINK_HELLO] = TEXT(HEADER("\x0a", "\x01") "\x02\x01" BIG_BYTES),
-    [LINK_ATTACH] = TEXT(HEADER("\x1c", "\x02") BIG_BYTES U64_BYTES("\x07") "\x05"
-                                                                            "alice\x05"
-                                                                            "phone"),
-    [LINK_DETACH] = TEXT(HEADER("\x08", "\x03") BIG_BYTES),
-    [LINK_SUBMIT] =
-        TEXT(HEADER("\x28", "\x04") U64_BYTES("\x01") BIG_BYTES "\x08\x03"
-                                                                "bob\x02"
-                                                                "c1{\"from\":\"alice\"}"),
-    [LINK_DELIVERY_OUTCOME] =
-        TEXT(HEADER("\x19", "\x05") BIG_BYTES U64_BYTES("\x02") U64_BYTES("\x03") "\x07"),
-    [LINK_WELCOME] = TEXT(HEADER("\x0a", "\x06") "\x02\x01" BIG_BYTES),
-    [LINK_ATTACHED] = TEXT(HEADER("\x08", "\x07") BIG_BYTES),
-    [LINK_DELIVER] =
-        TEXT(HEADER("\x1a", "\x08") BIG_BYTES U64_BYTES("\x02") U64_BYTES("\x03") "{}"),
-    [LINK_SUBMIT_OUTCOME] = TEXT(HEADER("\x09", "\x09") BIG_BYTES "\x05"),
-    [LINK_EVICT] = TEXT(HEADER("\x0a", "\x0a") BIG_BYTES "\x95\x11"),
-};
 
 /* That `record` is the sample of its kind: by its bytes, since these hold every field. */
 static void assert_is_sample(const struct link_record *record)
@@ -218,41 +157,101 @@ static void test_lengths_beyond_the_batch_are_bad(void **state)
     assert_bad(huge, sizeof huge);
 }
 
+/* All 256 values of one byte of a kind's sample: those below `bound` decode, and no other. */
+static void assert_bound(enum link_record_kind kind, size_t at, unsigned int bound)
+{
+    size_t len = 0;
+    uint8_t *bytes = encode_exact(&samples[kind], &len);
+    for (unsigned int value = 0; value <= UINT8_MAX; value++) {
+        bytes[at] = (uint8_t)value;
+        assert_int_equal(decode_one(bytes, len), value < bound ? PARSE_DONE : PARSE_BAD);
+    }
+    free(bytes);
+}
+
 static void test_enums_are_checked(void **state)
 {
     (void)state;
-    static const enum link_record_kind kinds[] = {LINK_SUBMIT_OUTCOME, LINK_DELIVERY_OUTCOME};
-    for (size_t i = 0; i < 2; i++) {
+    assert_bound(LINK_SUBMIT_OUTCOME, sample_bytes[LINK_SUBMIT_OUTCOME].len - 1, OUTCOME_COUNT);
+    assert_bound(LINK_DELIVERY_OUTCOME, sample_bytes[LINK_DELIVERY_OUTCOME].len - 1, OUTCOME_COUNT);
+    assert_bound(LINK_SUBMIT, SUBMIT_TYPE_OFFSET, CALL_TYPE_COUNT);
+}
+
+static void test_flags_are_zero_or_one(void **state)
+{
+    (void)state;
+    assert_bound(LINK_ATTACH, ATTACH_FLAG_OFFSET, 2);
+    assert_bound(LINK_SUBMIT, SUBMIT_FLAG_OFFSET, 2);
+    assert_bound(LINK_DELIVER, DELIVER_FLAG_OFFSET, 2);
+}
+
+static void test_flags_come_back(void **state)
+{
+    (void)state;
+    for (int flag = 0; flag < 2; flag++) {
+        struct buffer out;
+        buffer_init(&out, OUT_MAX_BYTES);
+        struct link_record attach = samples[LINK_ATTACH];
+        attach.attach.was_attached = flag != 0;
+        link_record_put(&out, &attach);
+        struct link_record submit = samples[LINK_SUBMIT];
+        submit.submit.is_repeat = flag != 0;
+        link_record_put(&out, &submit);
+        struct link_record deliver = samples[LINK_DELIVER];
+        deliver.deliver.is_repeat = flag != 0;
+        link_record_put(&out, &deliver);
+        struct slice batch = buffer_slice(&out);
+        assert_int_equal(link_record_decode(&batch, &attach), PARSE_DONE);
+        assert_int_equal(link_record_decode(&batch, &submit), PARSE_DONE);
+        assert_int_equal(link_record_decode(&batch, &deliver), PARSE_DONE);
+        assert_int_equal(attach.attach.was_attached, flag);
+        assert_int_equal(submit.submit.is_repeat, flag);
+        assert_int_equal(deliver.deliver.is_repeat, flag);
+        assert_int_equal(submit.submit.deadline_ms, 9);
+        assert_int_equal(deliver.deliver.deadline_ms, 9);
+        buffer_fini(&out);
+    }
+}
+
+/* Of whatever content, and it may be one already: the flag is all that changes. */
+static void test_a_submit_becomes_a_repeat(void **state)
+{
+    (void)state;
+    for (int flag = 0; flag < 2; flag++) {
+        struct link_record record = samples[LINK_SUBMIT];
+        record.submit.is_repeat = flag != 0;
         size_t len = 0;
-        uint8_t *bytes = encode_exact(&samples[kinds[i]], &len);
-        for (unsigned int value = 0; value <= UINT8_MAX; value++) {
-            bytes[len - 1] = (uint8_t)value;
-            enum parse_result expected = value < OUTCOME_COUNT ? PARSE_DONE : PARSE_BAD;
-            assert_int_equal(decode_one(bytes, len), expected);
-        }
+        uint8_t *bytes = encode_exact(&record, &len);
+        link_submit_set_repeat(bytes, len);
+        assert_true(slice_equal(slice_of(bytes, len), sample_bytes[LINK_SUBMIT]));
         free(bytes);
     }
+    struct link_record shortest = {.kind = LINK_SUBMIT};
+    shortest.submit.to = slice_from_string("b");
     size_t len = 0;
-    uint8_t *bytes = encode_exact(&samples[LINK_SUBMIT], &len);
-    for (unsigned int value = 0; value <= UINT8_MAX; value++) {
-        bytes[LINK_RECORD_HEADER_BYTES + 16] = (uint8_t)value;
-        bool is_known = value < CALL_TYPE_COUNT;
-        assert_int_equal(decode_one(bytes, len), is_known ? PARSE_DONE : PARSE_BAD);
-    }
+    uint8_t *bytes = encode_exact(&shortest, &len);
+    link_submit_set_repeat(bytes, len);
+    struct slice batch = slice_of(bytes, len);
+    struct link_record decoded;
+    assert_int_equal(link_record_decode(&batch, &decoded), PARSE_DONE);
+    assert_true(decoded.submit.is_repeat);
+    assert_true(slice_equal_string(decoded.submit.to, "b"));
+    assert_int_equal(decoded.submit.deadline_ms, 0);
     free(bytes);
 }
 
 static size_t put_attach_bytes(uint8_t *bytes, size_t user_len, size_t device_len)
 {
-    size_t body_len = 16 + 1 + user_len + 1 + device_len;
+    size_t body_len = 16 + 1 + 1 + user_len + 1 + device_len;
     memset(bytes, 'x', LINK_RECORD_HEADER_BYTES + body_len);
     bytes[0] = (uint8_t)body_len;
     bytes[1] = (uint8_t)(body_len >> 8);
     bytes[2] = 0;
     bytes[3] = 0;
     bytes[4] = LINK_ATTACH;
-    bytes[LINK_RECORD_HEADER_BYTES + 16] = (uint8_t)user_len;
-    bytes[LINK_RECORD_HEADER_BYTES + 16 + 1 + user_len] = (uint8_t)device_len;
+    bytes[ATTACH_FLAG_OFFSET] = 0;
+    bytes[ATTACH_FLAG_OFFSET + 1] = (uint8_t)user_len;
+    bytes[ATTACH_FLAG_OFFSET + 1 + 1 + user_len] = (uint8_t)device_len;
     return LINK_RECORD_HEADER_BYTES + body_len;
 }
 
@@ -387,6 +386,9 @@ int main(void)
         cmocka_unit_test(test_unknown_kinds_are_bad),
         cmocka_unit_test(test_lengths_beyond_the_batch_are_bad),
         cmocka_unit_test(test_enums_are_checked),
+        cmocka_unit_test(test_flags_are_zero_or_one),
+        cmocka_unit_test(test_flags_come_back),
+        cmocka_unit_test(test_a_submit_becomes_a_repeat),
         cmocka_unit_test(test_string_bounds),
         cmocka_unit_test(test_payload_bounds),
         cmocka_unit_test(test_what_does_not_fit_leaves_nothing_behind),
