@@ -164,6 +164,11 @@ void holds_end_slot(struct holds *all, uint32_t slot)
     }
 }
 
+struct hold *holds_first(const struct holds *all, enum hold_state state)
+{
+    return all->lists[state].first;
+}
+
 struct hold *holds_first_over(const struct holds *all, enum hold_state state, uint64_t now_ms)
 {
     struct hold *first = all->lists[state].first;

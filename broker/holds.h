@@ -1,8 +1,7 @@
 /* Messages that wait for a user. A hold begins when a user's last session goes (it is away: a
- * moment ago it was connected, and may be back in a moment), or when a session is replaced while
- * messages are under way to it (it settles: they may come back, and must not be overtaken).
- * Messages to a user with a hold are queued in it, each source's in the order in which they were
- * submitted.
+ * moment ago it was connected, and may be back in a moment), or when another of its sessions goes
+ * while messages are under way to it (it settles: they may come back, and must not be overtaken).
+ * Messages to a user with a hold are queued in it, in the order in which they were submitted.
  *
  * Away, a hold ends when its time is over: its messages find nobody. Once the user is back it
  * settles until no leg to a session that has left is unanswered, or HOLDS_SETTLE_MS are over; then
@@ -60,5 +59,7 @@ struct transfer *holds_take(struct holds *all, struct hold *hold);
 /* Closes the transfers from that slot. */
 void holds_end_slot(struct holds *all, uint32_t slot);
 
-/* A hold in that state whose time is over. NULL: none. */
+/* The hold in that state that ends first. NULL: none. */
+struct hold *holds_first(const struct holds *all, enum hold_state state);
+/* The same, if its time is over. */
 struct hold *holds_first_over(const struct holds *all, enum hold_state state, uint64_t now_ms);

@@ -73,6 +73,7 @@ void router_link_down(struct router *router, uint32_t slot, uint64_t now_ms)
         router_depart(router, session, now_ms);
     }
     router_answer_done(router);
+    router_settle_all(router, now_ms);
 }
 
 static void tell_ready(struct router *router, struct slot *slot, uint32_t slot_no)
@@ -170,6 +171,7 @@ void router_tick(struct router *router, uint64_t now_ms)
     }
     transfers_expire(&router->transfers, now_ms);
     router_answer_done(router);
+    router_settle_all(router, now_ms);
     struct hold *hold = NULL;
     while ((hold = holds_first_over(&router->holds, HOLD_AWAY, now_ms)) != NULL) {
         router_give_up(router, hold->user);

@@ -50,10 +50,13 @@ void router_put(struct router *router, uint32_t slot, const struct link_record *
 void router_put_session(struct router *router, uint32_t slot, enum link_record_kind kind,
                         uint64_t session_id);
 
-/* The session leaves the directory; with its user's last one a hold begins. */
+/* The session leaves the directory; a hold begins if it was its user's last one, or messages are
+ * under way to it. */
 void router_depart(struct router *router, struct session *session, uint64_t now_ms);
 /* The user's messages that wait are sent on, if it is there and none can come back any more. */
 void router_settle(struct router *router, struct user *user, uint64_t now_ms);
+/* The same for all users who are there and settle. */
+void router_settle_all(struct router *router, uint64_t now_ms);
 /* Sends on all messages that wait in the user's hold, and ends it. The user is there. */
 void router_release(struct router *router, struct user *user, uint64_t now_ms);
 /* Answers all messages that wait in the user's hold, and ends it: nobody has come. May free the

@@ -17,6 +17,8 @@ void router_depart(struct router *router, struct session *session, uint64_t now_
     directory_remove(&router->directory, session);
     if (user->sessions == NULL) {
         holds_begin(&router->holds, user, HOLD_AWAY, now_ms);
+    } else if (user->departed_legs > 0 && user->hold == NULL) {
+        holds_begin(&router->holds, user, HOLD_SETTLING, now_ms);
     }
     directory_release_user(&router->directory, user);
 }
@@ -58,16 +60,13 @@ static void evict_beyond_max(struct router *router, const struct user *user, uin
     }
 }
 
-/* A newcomer of that user is in the directory, in the place of `rival` (NULL: of nobody). */
-static void replace(struct router *router, struct user *user, struct session *rival,
-                    uint64_t now_ms)
+void router_settle_all(struct router *router, uint64_t now_ms)
 {
-    if (rival != NULL) {
-        put_evict(router, rival->slot, rival->id, CLOSE_REPLACED);
-        router_depart(router, rival, now_ms);
-        if (user->departed_legs > 0 && user->hold == NULL) {
-            holds_begin(&router->holds, user, HOLD_SETTLING, now_ms);
-        }
+    struct hold *next = NULL;
+    for (struct hold *hold = holds_first(&router->holds, HOLD_SETTLING); hold != NULL;
+         hold = next) {
+        next = hold->next;
+        router_settle(router, hold->user, now_ms);
     }
 }
 
@@ -98,7 +97,10 @@ bool router_on_attach(struct router *router, const struct router_arrival *arriva
         newcomer->last_handed = router->last_number; /* it may have been handed anything */
     }
     struct user *user = newcomer->user;
-    replace(router, user, rival, arrival->now_ms);
+    if (rival != NULL) {
+        put_evict(router, rival->slot, rival->id, CLOSE_REPLACED);
+        router_depart(router, rival, arrival->now_ms);
+    }
     router_put_session(router, arrival->slot, LINK_ATTACHED, attach->session_id);
     evict_beyond_max(router, user, arrival->now_ms);
     router_settle(router, user, arrival->now_ms);

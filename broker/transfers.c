@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* Some 30,000 transfers' worth of free blocks; what a burst needs beyond goes back. */
-enum { POOL_KEPT_MAX_BYTES = 16 * 1024 * 1024 };
+/* Some 4,000 transfers' worth of free blocks; what a burst needs beyond goes back. */
+enum { POOL_KEPT_MAX_BYTES = 2 * 1024 * 1024 };
 
 static_assert(sizeof(struct transfer_key) == 2 * sizeof(uint64_t), "a key is hashed as its bytes");
 
