@@ -51,12 +51,17 @@ static void free_hold(struct holds *all, struct hold *hold)
 void holds_fini(struct holds *all)
 {
     for (int state = 0; state < HOLD_STATE_COUNT; state++) {
-        while (all->lists[state].first != NULL) {
-            struct user *user = all->lists[state].first->user;
-            free_hold(all, all->lists[state].first);
+        struct hold *next = NULL;
+        for (struct hold *hold = all->lists[state].first; hold != NULL; hold = next) {
+            struct user *user = hold->user;
+            next = hold->next;
+            user->hold = NULL;
+            free(hold);
             directory_release_user(all->transfers->directory, user);
         }
+        all->lists[state] = (struct hold_list){0};
     }
+    all->count = 0;
 }
 
 void holds_begin(struct holds *all, struct user *user, enum hold_state state, uint64_t now_ms)
