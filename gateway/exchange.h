@@ -71,8 +71,6 @@ void exchange_pump(struct exchange *exchange);
 void exchange_tick(struct exchange *exchange, uint64_t now_ms);
 bool exchange_needs_tick(const struct exchange *exchange);
 
-/* True: a broker has greeted us. */
-bool exchange_is_greeted(const struct exchange *exchange);
 /* True: the broker's directory is whole, and messages flow. */
 bool exchange_is_ready(const struct exchange *exchange);
 /* True: an answer that the broker must have did not fit into `out`; the caller ends the link. */

@@ -1,5 +1,5 @@
-/* What exchange.c (sessions, messages, what is said to the broker) and exchange_records.c (what the
- * broker says) share; nobody else includes this. */
+/* What exchange.c (the link, time, what is said to the broker), exchange_sessions.c (what clients
+ * do) and exchange_records.c (what the broker says) share; nobody else includes this. */
 #pragma once
 
 #include "common/link_codec.h"
@@ -29,6 +29,8 @@ struct exchange {
     struct deliveries deliveries;
 };
 
+/* Appends a record that the broker must hear; without a connection there is nobody to tell. */
+void exchange_put(struct exchange *exchange, const struct link_record *record);
 /* Removes a message and tells its sender, if that is still there. */
 void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
                      enum outcome outcome);

@@ -16,7 +16,6 @@ static void a_session_is_attached_once_the_broker_says_so(void **state)
     expect_out(fixture, "");
     exchange_link_up(fixture->exchange, &fixture->out);
     expect_out(fixture, "hello 2 77;");
-    assert_false(exchange_is_greeted(fixture->exchange));
     broker_puts_welcome(fixture);
     assert_true(receive(fixture));
     expect_out(fixture, "attach 0 alice/phone;synced;");
