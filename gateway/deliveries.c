@@ -1,42 +1,17 @@
-#include "gateway/deliveries.h"
+#include "gateway/delivery_index.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* Kept for reuse: what expires between two ticks at some 40,000 deliveries a second. */
-enum { SPARE_MAX = 4096 };
+enum {
+    SPARE_MAX = 4096,
+    RING_FIRST_CAP = 256,
+    RING_SHRINK_DIVISOR = 8, /* a ring that is used less than this is halved */
+};
 
-static_assert(sizeof(struct delivery_key) == 3 * sizeof(uint64_t), "a key is hashed as its bytes");
-
-static struct slice key_of(const struct map_node *node)
+void deliveries_init(struct deliveries *all, size_t remembered_max)
 {
-    return slice_of(&container_of(node, struct delivery, by_key)->key, sizeof(struct delivery_key));
-}
-
-static void list_append(struct delivery_list *list, struct delivery *delivery)
-{
-    delivery->prev = list->last;
-    delivery->next = NULL;
-    if (list->last != NULL) {
-        list->last->next = delivery;
-    } else {
-        list->first = delivery;
-    }
-    list->last = delivery;
-}
-
-static void list_remove(struct delivery_list *list, struct delivery *delivery)
-{
-    if (delivery->prev != NULL) {
-        delivery->prev->next = delivery->next;
-    } else {
-        list->first = delivery->next;
-    }
-    if (delivery->next != NULL) {
-        delivery->next->prev = delivery->prev;
-    } else {
-        list->last = delivery->prev;
-    }
+    *all = (struct deliveries){.remembered_max = remembered_max};
 }
 
 static void free_list(struct delivery *delivery)
@@ -48,31 +23,144 @@ static void free_list(struct delivery *delivery)
     }
 }
 
-bool deliveries_init(struct deliveries *all, size_t remembered_max, const uint8_t hash_key[16])
-{
-    *all = (struct deliveries){.remembered_max = remembered_max};
-    return map_init(&all->by_key, hash_key, key_of);
-}
-
 void deliveries_fini(struct deliveries *all)
 {
-    free_list(all->waiting.first);
-    free_list(all->over.first);
+    free_list(all->first_waiting);
     free_list(all->spare);
-    map_fini(&all->by_key);
+    free(all->ring);
+    delivery_index_free(all->index);
     *all = (struct deliveries){0};
 }
 
-struct delivery *deliveries_find(const struct deliveries *all, const struct delivery_key *key)
+/* ---- those that are over ---- */
+
+static size_t over_count(const struct deliveries *all)
 {
-    struct map_node *node = map_find(&all->by_key, slice_of(key, sizeof *key));
-    return node == NULL ? NULL : container_of(node, struct delivery, by_key);
+    return (size_t)(all->ring_end - all->ring_begin);
 }
 
-bool deliveries_may_be_forgotten(const struct deliveries *all, uint64_t deadline_ms)
+bool deliveries_are_empty(const struct deliveries *all)
 {
-    return deadline_ms <= all->forgotten_until_ms;
+    return all->first_waiting == NULL && over_count(all) == 0;
 }
+
+/* False: no memory. */
+static bool resize_ring(struct deliveries *all, size_t cap)
+{
+    struct remembered_delivery *ring = malloc(cap * sizeof *ring);
+    if (ring == NULL) {
+        return false;
+    }
+    for (uint64_t at = all->ring_begin; at < all->ring_end; at++) {
+        ring[at & (cap - 1)] = *deliveries_at(all, at);
+    }
+    free(all->ring);
+    all->ring = ring;
+    all->ring_cap = cap;
+    return true;
+}
+
+static void mark_forgotten(struct deliveries *all, uint64_t deadline_ms)
+{
+    if (deadline_ms > all->forgotten_until_ms) {
+        all->forgotten_until_ms = deadline_ms;
+    }
+}
+
+static void remember(struct deliveries *all, const struct remembered_delivery *over)
+{
+    bool has_room = over_count(all) < all->ring_cap ||
+                    (all->ring_cap < all->remembered_max &&
+                     resize_ring(all, all->ring_cap > 0 ? all->ring_cap * 2 : RING_FIRST_CAP));
+    if (over_count(all) > 0 && (!has_room || over_count(all) >= all->remembered_max)) {
+        mark_forgotten(all, deliveries_at(all, all->ring_begin)->deadline_ms);
+        all->ring_begin++;
+    }
+    if (over_count(all) >= all->ring_cap || all->remembered_max == 0) {
+        mark_forgotten(all, over->deadline_ms);
+        return;
+    }
+    all->ring[all->ring_end & (all->ring_cap - 1)] = *over;
+    all->ring_end++;
+}
+
+void deliveries_expire(struct deliveries *all, uint64_t now_ms)
+{
+    /* Deadlines do not quite rise along the ring: one that was held up by a broker stands behind
+     * later ones, and is remembered a little longer than it must be. */
+    while (over_count(all) > 0 && deliveries_at(all, all->ring_begin)->deadline_ms <= now_ms) {
+        all->ring_begin++;
+    }
+    if (all->ring_cap > RING_FIRST_CAP && over_count(all) < all->ring_cap / RING_SHRINK_DIVISOR) {
+        /* Without memory for a smaller ring the large one serves as well. */
+        bool is_small = resize_ring(all, all->ring_cap / 2);
+        (void)is_small;
+    }
+    if (all->index != NULL && delivery_index_is_idle(all->index)) {
+        delivery_index_free(all->index);
+        all->index = NULL;
+    }
+}
+
+/* ---- repeats ---- */
+
+/* False: no memory. */
+static bool prepare_index(struct deliveries *all)
+{
+    if (all->index != NULL && !delivery_index_update(all->index, all)) {
+        delivery_index_free(all->index);
+        all->index = NULL;
+    }
+    if (all->index == NULL) {
+        all->index = delivery_index_new(all);
+    }
+    return all->index != NULL;
+}
+
+/* What waits for the session says of the key. */
+static enum delivery_past look_among_waiting(const struct session_deliveries *of_session,
+                                             const struct delivery_key *key)
+{
+    enum delivery_past past = DELIVERY_IS_NEW;
+    const struct delivery *at = of_session == NULL ? NULL : of_session->first;
+    for (; at != NULL; at = at->next_of_session) {
+        if (at->key.source_instance_id == key->source_instance_id && at->key.seq >= key->seq) {
+            if (at->key.seq == key->seq) {
+                return DELIVERY_WAITS;
+            }
+            past = DELIVERY_IS_OVERTAKEN;
+        }
+    }
+    return past;
+}
+
+enum delivery_past deliveries_look_up(struct deliveries *all, const struct delivery_key *key,
+                                      uint64_t deadline_ms,
+                                      const struct session_deliveries *of_session,
+                                      enum outcome *outcome)
+{
+    enum delivery_past past = look_among_waiting(of_session, key);
+    if (past == DELIVERY_WAITS) {
+        return past;
+    }
+    if (over_count(all) > 0) {
+        if (!prepare_index(all)) {
+            return DELIVERY_IS_UNKNOWN;
+        }
+        const struct remembered_delivery *over = delivery_index_find(all->index, all, key);
+        if (over != NULL) {
+            *outcome = over->outcome;
+            return DELIVERY_IS_OVER;
+        }
+        const struct remembered_delivery *latest = delivery_index_find_latest(all->index, all, key);
+        if (latest != NULL && latest->key.seq > key->seq) {
+            past = DELIVERY_IS_OVERTAKEN;
+        }
+    }
+    return deadline_ms <= all->forgotten_until_ms ? DELIVERY_IS_UNKNOWN : past;
+}
+
+/* ---- those that wait ---- */
 
 static void put_spare(struct deliveries *all, struct delivery *delivery)
 {
@@ -93,42 +181,6 @@ bool deliveries_prepare(struct deliveries *all)
     return true;
 }
 
-static void unlink_from_session(struct delivery *delivery)
-{
-    struct delivery *prev = delivery->prev_of_session;
-    struct delivery *next = delivery->next_of_session;
-    if (prev != NULL) {
-        prev->next_of_session = next;
-    }
-    if (next != NULL) {
-        next->prev_of_session = prev;
-    } else if (delivery->of_session != NULL) {
-        delivery->of_session->newest = prev;
-    }
-}
-
-static void return_memory(struct deliveries *all, struct delivery *delivery)
-{
-    unlink_from_session(delivery);
-    map_remove(&all->by_key, &delivery->by_key);
-    if (all->spare_count == SPARE_MAX) {
-        free(delivery);
-    } else {
-        put_spare(all, delivery);
-    }
-}
-
-bool deliveries_are_ahead(const struct session_deliveries *of_session,
-                          const struct delivery_key *key)
-{
-    /* A source's seqs rise along the stream: its newest says it all. */
-    const struct delivery *at = of_session->newest;
-    while (at != NULL && at->key.source_instance_id != key->source_instance_id) {
-        at = at->prev_of_session;
-    }
-    return at != NULL && at->key.seq > key->seq;
-}
-
 void deliveries_open(struct deliveries *all, const struct delivery_key *key, uint64_t deadline_ms,
                      struct session_deliveries *of_session, uint64_t end_bytes)
 {
@@ -138,63 +190,59 @@ void deliveries_open(struct deliveries *all, const struct delivery_key *key, uin
     all->spare_count--;
     *delivery = (struct delivery){
         .key = *key,
-        .deadline_ms = deadline_ms,
-        .of_session = of_session,
-        .prev_of_session = of_session->newest,
+        .prev = all->last_waiting,
         .end_bytes = end_bytes,
+        .deadline_ms = deadline_ms,
     };
-    if (of_session->newest != NULL) {
-        of_session->newest->next_of_session = delivery;
+    if (all->last_waiting != NULL) {
+        all->last_waiting->next = delivery;
+    } else {
+        all->first_waiting = delivery;
     }
-    of_session->newest = delivery;
-    if (of_session->first_waiting == NULL) {
-        of_session->first_waiting = delivery;
+    all->last_waiting = delivery;
+    if (of_session->last != NULL) {
+        of_session->last->next_of_session = delivery;
+    } else {
+        of_session->first = delivery;
     }
-    map_insert(&all->by_key, &delivery->by_key);
-    list_append(&all->waiting, delivery);
+    of_session->last = delivery;
 }
 
-static void forget_oldest(struct deliveries *all)
+/* Takes the first one that waits for the session out of both lists. */
+static struct delivery *take_first(struct deliveries *all, struct session_deliveries *of_session)
 {
-    struct delivery *oldest = all->over.first;
-    list_remove(&all->over, oldest);
-    all->over_count--;
-    return_memory(all, oldest);
+    struct delivery *delivery = of_session->first;
+    assert(delivery != NULL);
+    of_session->first = delivery->next_of_session;
+    if (of_session->first == NULL) {
+        of_session->last = NULL;
+    }
+    if (delivery->prev != NULL) {
+        delivery->prev->next = delivery->next;
+    } else {
+        all->first_waiting = delivery->next;
+    }
+    if (delivery->next != NULL) {
+        delivery->next->prev = delivery->prev;
+    } else {
+        all->last_waiting = delivery->prev;
+    }
+    return delivery;
 }
 
 void deliveries_finish_first(struct deliveries *all, struct session_deliveries *of_session,
                              enum outcome outcome)
 {
-    struct delivery *delivery = of_session->first_waiting;
-    assert(delivery != NULL && !delivery->is_over);
-    of_session->first_waiting = delivery->next_of_session;
-    list_remove(&all->waiting, delivery);
-    delivery->is_over = true;
-    delivery->outcome = outcome;
-    list_append(&all->over, delivery);
-    all->over_count++;
-    if (all->over_count > all->remembered_max) {
-        if (all->over.first->deadline_ms > all->forgotten_until_ms) {
-            all->forgotten_until_ms = all->over.first->deadline_ms;
-        }
-        forget_oldest(all);
-    }
-}
-
-void deliveries_leave(struct session_deliveries *of_session)
-{
-    assert(of_session->first_waiting == NULL);
-    for (struct delivery *at = of_session->newest; at != NULL; at = at->prev_of_session) {
-        at->of_session = NULL;
-    }
-    of_session->newest = NULL;
-}
-
-void deliveries_expire(struct deliveries *all, uint64_t now_ms)
-{
-    /* Deadlines do not quite rise along the list: one that was held up by a broker stands behind
-     * later ones, and is remembered a little longer than it must be. */
-    while (all->over.first != NULL && all->over.first->deadline_ms <= now_ms) {
-        forget_oldest(all);
+    struct delivery *delivery = take_first(all, of_session);
+    struct remembered_delivery over = {
+        .key = delivery->key,
+        .deadline_ms = delivery->deadline_ms,
+        .outcome = outcome,
+    };
+    remember(all, &over);
+    if (all->spare_count == SPARE_MAX) {
+        free(delivery);
+    } else {
+        put_spare(all, delivery);
     }
 }

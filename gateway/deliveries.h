@@ -3,13 +3,19 @@
  * deadline, so that a broker that hands one over again (it was submitted again, since a process or
  * a link died) hears what became of it, and the client does not get it twice.
  *
- * A delivery waits, then it is over, then it is forgotten. `remembered_max` bounds those that are
- * over; what is forgotten before its deadline leaves a mark (deliveries_may_be_forgotten), so that
- * even then nothing is delivered twice. Those that wait are bounded by the clients' queues. */
+ * A delivery waits, then it is over, then it is forgotten. Those that are over stand in a ring, for
+ * which nothing is looked up and nothing hashed: only repeats ask, and an index is made when the
+ * first of them comes. `remembered_max` bounds the ring; what is forgotten before its deadline
+ * leaves a mark, so that even then nothing is delivered twice. Those that wait are bounded by the
+ * clients' queues. */
 #pragma once
 
-#include "common/map.h"
+#include "common/compiler.h"
 #include "common/outcome.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct delivery_key {
     uint64_t source_instance_id; /* of the gateway that submitted it */
@@ -17,56 +23,64 @@ struct delivery_key {
     uint64_t session_id;         /* ours */
 };
 
+/* One that waits. */
 struct delivery {
-    struct map_node by_key;
     struct delivery_key key;
-    struct delivery *prev; /* among those that wait, or those that are over, the oldest first */
+    struct delivery *prev; /* among all that wait, the oldest first */
     struct delivery *next;
-    struct session_deliveries *of_session; /* NULL: it is over, and so is the session */
-    struct delivery *prev_of_session;      /* in stream order */
-    struct delivery *next_of_session;
-    uint64_t end_bytes; /* while it waits: position in the client's stream behind it */
+    struct delivery *next_of_session; /* in stream order */
+    uint64_t end_bytes;               /* position in the client's stream behind it */
     uint64_t deadline_ms;
-    enum outcome outcome; /* once it is over */
-    bool is_over;
 };
 
-struct delivery_list {
-    struct delivery *first;
+/* Those that wait for one session, in stream order. */
+struct session_deliveries {
+    struct delivery *first; /* NULL: none waits */
     struct delivery *last;
 };
 
-/* One session's: those that are over and remembered, then those that wait, in stream order. */
-struct session_deliveries {
-    struct delivery *first_waiting; /* NULL: none waits */
-    struct delivery *newest;        /* NULL: none is there */
+/* One that is over. */
+struct remembered_delivery {
+    struct delivery_key key;
+    uint64_t deadline_ms;
+    enum outcome outcome;
 };
+
+struct delivery_index;
 
 struct deliveries {
-    struct map by_key;
-    struct delivery_list waiting;
-    struct delivery_list over;
-    size_t over_count;
-    size_t remembered_max;
-    uint64_t forgotten_until_ms; /* the latest deadline of those forgotten before it */
-    struct delivery *spare;      /* linked by `next` */
+    struct delivery *first_waiting;
+    struct delivery *last_waiting;
+    struct delivery *spare; /* linked by `next` */
     size_t spare_count;
+    struct remembered_delivery *ring; /* at a position modulo ring_cap */
+    size_t ring_cap;                  /* a power of two; 0: no memory yet */
+    uint64_t ring_begin;              /* the position of the oldest one */
+    uint64_t ring_end;
+    size_t remembered_max;
+    uint64_t forgotten_until_ms;  /* the latest deadline of those forgotten before it */
+    struct delivery_index *index; /* NULL: no repeat has asked of late */
 };
 
-/* False: no memory. */
-MUST_CHECK bool deliveries_init(struct deliveries *all, size_t remembered_max,
-                                const uint8_t hash_key[16]);
-/* Frees all of them, those that wait as well: the queues must not be used any more. */
+/* What is known of a payload that was handed over before, perhaps. */
+enum delivery_past {
+    DELIVERY_IS_NEW,       /* it was never handed to the session */
+    DELIVERY_WAITS,        /* its outcome follows */
+    DELIVERY_IS_OVER,      /* with that outcome */
+    DELIVERY_IS_OVERTAKEN, /* it was not, and later ones of its source were: it comes too late */
+    DELIVERY_IS_UNKNOWN,   /* it may have been forgotten, or there is no memory to find out */
+};
+
+void deliveries_init(struct deliveries *all, size_t remembered_max);
+/* Frees all of them, those that wait as well. */
 void deliveries_fini(struct deliveries *all);
 
-/* NULL: never seen, or forgotten. */
-struct delivery *deliveries_find(const struct deliveries *all, const struct delivery_key *key);
-/* True: a delivery with that deadline may have been forgotten before it. */
-bool deliveries_may_be_forgotten(const struct deliveries *all, uint64_t deadline_ms);
-
-/* True: the session has already been handed a later message of that source. */
-bool deliveries_are_ahead(const struct session_deliveries *of_session,
-                          const struct delivery_key *key);
+/* Looks into the past of a repeat; `of_session` is its session's, NULL if that is gone. `outcome`
+ * is set for DELIVERY_IS_OVER. */
+enum delivery_past deliveries_look_up(struct deliveries *all, const struct delivery_key *key,
+                                      uint64_t deadline_ms,
+                                      const struct session_deliveries *of_session,
+                                      enum outcome *outcome);
 
 /* Makes sure that the next deliveries_open has memory. False: there is none. */
 MUST_CHECK bool deliveries_prepare(struct deliveries *all);
@@ -77,7 +91,7 @@ void deliveries_open(struct deliveries *all, const struct delivery_key *key, uin
 /* The first one that waits for the session, of which there must be one, is over. */
 void deliveries_finish_first(struct deliveries *all, struct session_deliveries *of_session,
                              enum outcome outcome);
-/* The session, for which none waits, is gone; what it had is still remembered. */
-void deliveries_leave(struct session_deliveries *of_session);
 /* Forgets those whose deadline has come. */
 void deliveries_expire(struct deliveries *all, uint64_t now_ms);
+/* True: none waits, and none is remembered. */
+bool deliveries_are_empty(const struct deliveries *all);

@@ -26,8 +26,8 @@ struct exchange *exchange_new(const struct exchange_config *config,
     /* What no backlog can hold must be refused, or it would stand in the way of all behind it. */
     buffer_init(&exchange->record, config->backlog_max_bytes);
     session_table_init(&exchange->sessions);
-    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes) ||
-        !deliveries_init(&exchange->deliveries, config->remembered_max, config->hash_key)) {
+    deliveries_init(&exchange->deliveries, config->remembered_max);
+    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes)) {
         exchange_free(exchange);
         return NULL;
     }
@@ -168,12 +168,12 @@ void exchange_link_down(struct exchange *exchange)
 static void evict_slow_readers(struct exchange *exchange, uint64_t now_ms)
 {
     struct delivery *waiting = NULL;
-    while ((waiting = exchange->deliveries.waiting.first) != NULL &&
+    while ((waiting = exchange->deliveries.first_waiting) != NULL &&
            waiting->deadline_ms <= now_ms) {
         struct session *session = session_find(&exchange->sessions, waiting->key.session_id);
         assert(session != NULL);
         exchange->handlers->on_evict(exchange->arg, session, CLOSE_TOO_SLOW);
-        if (exchange->deliveries.waiting.first == waiting) {
+        if (exchange->deliveries.first_waiting == waiting) {
             return; /* its owner did not close it */
         }
     }
@@ -193,7 +193,7 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
 
 bool exchange_needs_tick(const struct exchange *exchange)
 {
-    return exchange_unanswered_count(exchange) > 0 || exchange->deliveries.by_key.count > 0;
+    return exchange_unanswered_count(exchange) > 0 || !deliveries_are_empty(&exchange->deliveries);
 }
 
 static bool out_has_room(const struct exchange *exchange)

@@ -48,7 +48,6 @@ struct exchange_config {
     size_t backlog_max_bytes;    /* records that wait for the broker */
     size_t unanswered_max_bytes; /* messages without an outcome, sent or not */
     size_t remembered_max;       /* deliveries whose outcome is remembered; see deliveries.h */
-    uint8_t hash_key[16];        /* random */
 };
 
 /* NULL: no memory. */

@@ -52,22 +52,19 @@ static bool on_retired(struct exchange *exchange, const struct link_record *reco
     return true;
 }
 
-/* Puts a payload that was never seen before into its session's queue. False: it is not there, and
- * *refusal says why. */
+/* Puts a payload into its session's queue. False: it is not there, and *refusal says why. */
 static bool queue_payload(struct exchange *exchange, const struct delivery_key *key,
                           const struct link_deliver *deliver, enum outcome *refusal)
 {
     struct session *session = session_find(&exchange->sessions, key->session_id);
-    /* A repeat may be older than its session, which must not get it behind its successors. */
-    if (session == NULL || !session->is_attached ||
-        (deliver->is_repeat && deliveries_are_ahead(&session->deliveries, key))) {
+    if (session == NULL || !session->is_attached) {
         *refusal = OUTCOME_USER_OFFLINE;
         return false;
     }
     uint64_t end_bytes = 0;
-    *refusal = OUTCOME_OVERLOADED;
     if (!deliveries_prepare(&exchange->deliveries) ||
         !exchange->handlers->on_deliver(exchange->arg, session, deliver->payload, &end_bytes)) {
+        *refusal = OUTCOME_OVERLOADED;
         return false;
     }
     deliveries_open(&exchange->deliveries, key, deliver->deadline_ms, &session->deliveries,
@@ -75,24 +72,37 @@ static bool queue_payload(struct exchange *exchange, const struct delivery_key *
     return true;
 }
 
+/* True: a repeat has been here before, or comes too late. *outcome is what is to be said of it;
+ * nothing, if that follows (*is_silent). */
+static bool has_past(struct exchange *exchange, const struct delivery_key *key,
+                     const struct link_deliver *deliver, enum outcome *outcome, bool *is_silent)
+{
+    const struct session *session = session_find(&exchange->sessions, key->session_id);
+    enum delivery_past past =
+        deliveries_look_up(&exchange->deliveries, key, deliver->deadline_ms,
+                           session == NULL ? NULL : &session->deliveries, outcome);
+    *is_silent = past == DELIVERY_WAITS;
+    if (past == DELIVERY_IS_OVERTAKEN) {
+        *outcome = OUTCOME_USER_OFFLINE; /* as for a session that was not there in time */
+    } else if (past == DELIVERY_IS_UNKNOWN) {
+        *outcome = OUTCOME_UNCONFIRMED;
+    }
+    return past != DELIVERY_IS_NEW;
+}
+
 static bool on_deliver(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
 {
     const struct link_deliver *deliver = &record->deliver;
     struct delivery_key key = {deliver->source_instance_id, deliver->seq, deliver->session_id};
-    const struct delivery *seen = deliveries_find(&exchange->deliveries, &key);
-    enum outcome outcome = OUTCOME_OVERLOADED;
-    if (seen != NULL && !seen->is_over) {
-        return true; /* its outcome follows */
+    enum outcome outcome = OUTCOME_OVERLOADED; /* of what comes when its time is over */
+    bool is_silent = false;
+    if (!deliver->is_repeat || !has_past(exchange, &key, deliver, &outcome, &is_silent)) {
+        is_silent =
+            deliver->deadline_ms > now_ms && queue_payload(exchange, &key, deliver, &outcome);
     }
-    if (seen != NULL) {
-        outcome = seen->outcome;
-    } else if (deliver->is_repeat &&
-               deliveries_may_be_forgotten(&exchange->deliveries, deliver->deadline_ms)) {
-        outcome = OUTCOME_UNCONFIRMED;
-    } else if (deliver->deadline_ms > now_ms && queue_payload(exchange, &key, deliver, &outcome)) {
-        return true;
+    if (!is_silent) {
+        exchange_put_delivery_outcome(exchange, &key, outcome);
     }
-    exchange_put_delivery_outcome(exchange, &key, outcome);
     return true;
 }
 

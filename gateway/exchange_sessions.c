@@ -70,15 +70,14 @@ void exchange_put_delivery_outcome(struct exchange *exchange, const struct deliv
 /* The first delivery that waits for the session is over. */
 static void finish_first(struct exchange *exchange, struct session *session, enum outcome outcome)
 {
-    exchange_put_delivery_outcome(exchange, &session->deliveries.first_waiting->key, outcome);
+    exchange_put_delivery_outcome(exchange, &session->deliveries.first->key, outcome);
     deliveries_finish_first(&exchange->deliveries, &session->deliveries, outcome);
 }
 
 void exchange_written(struct exchange *exchange, struct session *session, uint64_t written_bytes)
 {
     const struct delivery *first = NULL;
-    while ((first = session->deliveries.first_waiting) != NULL &&
-           first->end_bytes <= written_bytes) {
+    while ((first = session->deliveries.first) != NULL && first->end_bytes <= written_bytes) {
         finish_first(exchange, session, OUTCOME_DELIVERED);
     }
 }
@@ -102,11 +101,10 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
     /* Before the outcomes: a message that comes back from a session that is gone may wait for its
      * user, one that comes back from a session that is there may not. */
     put_departure(exchange, session, LINK_DETACH);
-    while (session->deliveries.first_waiting != NULL) {
-        bool is_begun = session->deliveries.first_waiting->end_bytes <= begun_bytes;
+    while (session->deliveries.first != NULL) {
+        bool is_begun = session->deliveries.first->end_bytes <= begun_bytes;
         finish_first(exchange, session, is_begun ? OUTCOME_UNCONFIRMED : rest);
     }
-    deliveries_leave(&session->deliveries);
     unlink_session(exchange, session);
     session_free(&exchange->sessions, session);
 }

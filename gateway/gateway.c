@@ -215,10 +215,6 @@ static bool set_up(struct gateway *gateway)
         .unanswered_max_bytes = options->unanswered_max_bytes,
         .remembered_max = options->remembered_max,
     };
-    if (getrandom(exchange_config.hash_key, sizeof exchange_config.hash_key, 0) !=
-        (ssize_t)sizeof exchange_config.hash_key) {
-        return false;
-    }
     gateway->exchange = exchange_new(&exchange_config, &gateway_exchange_handlers, gateway);
     gateway->static_files = static_files_load(options->static_dir);
     if (gateway->exchange == NULL || gateway->static_files == NULL) {

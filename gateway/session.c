@@ -70,7 +70,7 @@ void session_free(struct session_table *table, struct session *session)
 {
     uint32_t index = (uint32_t)session->id;
     struct session_place *place = &table->places[index];
-    assert(place->session == session && session->deliveries.newest == NULL);
+    assert(place->session == session && session->deliveries.first == NULL);
     place->session = NULL;
     place->next_free = table->first_free;
     table->first_free = index;

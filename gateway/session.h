@@ -15,7 +15,7 @@ struct session {
     uint64_t since_ms;    /* when it asked to be attached */
     struct session *prev; /* among all sessions, in the order in which they came */
     struct session *next;
-    struct session_deliveries deliveries; /* payloads that it was handed */
+    struct session_deliveries deliveries; /* payloads that wait in the owner's queue */
     uint32_t unanswered_count;            /* its own messages without an outcome */
     bool is_attached;                     /* the broker has confirmed it, once */
     bool is_announced; /* an attach was sent on the connection that is there now */
@@ -58,7 +58,7 @@ void session_table_fini(struct session_table *table);
 /* A new session with a new id. NULL: no memory. */
 struct session *session_new(struct session_table *table, struct slice user_id,
                             struct slice device_id);
-/* Its deliveries must be over. */
+/* No delivery may wait for it. */
 void session_free(struct session_table *table, struct session *session);
 /* NULL: that session is gone. */
 struct session *session_find(const struct session_table *table, uint64_t id);
