@@ -102,7 +102,7 @@ static void on_turn_end(void *arg)
         }
     }
     for (uint32_t i = 0; i < broker->slot_count; i++) {
-        link_flush(broker->slots[i].link);
+        link_flush(broker->slots[i].link, router_take_urgency(broker->router, i));
     }
     if (!broker->has_recovered && !router_is_recovering(broker->router)) {
         log_recovered(broker);

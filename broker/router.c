@@ -12,6 +12,7 @@ void router_put(struct router *router, uint32_t slot_no, const struct link_recor
     }
     link_record_put(slot->out, record);
     slot->is_stuck = slot->out->failed;
+    slot->is_urgent = true;
 }
 
 void router_put_session(struct router *router, uint32_t slot, enum link_record_kind kind,
@@ -194,6 +195,13 @@ bool router_is_recovering(const struct router *router)
 bool router_slot_is_stuck(const struct router *router, uint32_t slot)
 {
     return router->slots[slot].is_stuck;
+}
+
+bool router_take_urgency(struct router *router, uint32_t slot)
+{
+    bool is_urgent = router->slots[slot].is_urgent;
+    router->slots[slot].is_urgent = false;
+    return is_urgent;
 }
 
 bool router_slot_is_greeted(const struct router *router, uint32_t slot)

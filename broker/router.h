@@ -78,6 +78,9 @@ bool router_is_recovering(const struct router *router);
 
 /* True: a record that the gateway on `slot` must have did not fit; the caller ends its link. */
 bool router_slot_is_stuck(const struct router *router, uint32_t slot);
+/* True, and not again until there is more: what has been put out for `slot` should leave at once.
+ * What is there besides, good news that nobody awaits, may wait a little for company. */
+bool router_take_urgency(struct router *router, uint32_t slot);
 /* True: the gateway on `slot` has said hello and was welcomed. */
 bool router_slot_is_greeted(const struct router *router, uint32_t slot);
 struct router_stats router_stats(const struct router *router);

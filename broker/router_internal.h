@@ -14,6 +14,7 @@ struct slot {
     bool is_synced; /* it has attached all its sessions */
     bool is_ready;  /* it has been told to submit */
     bool is_stuck;
+    bool is_urgent; /* something in `out` should not wait for more to come */
 };
 
 struct router {

@@ -7,13 +7,16 @@ enum {
     RESERVE_DIVISOR = 8,
 };
 
-static void put_submit_outcome(struct router *router, uint32_t slot, uint64_t seq,
-                               enum outcome outcome)
+static void put_submit_outcome(struct router *router, uint32_t slot_no, uint64_t seq,
+                               enum outcome outcome, bool is_awaited)
 {
+    struct slot *slot = &router->slots[slot_no];
+    bool was_urgent = slot->is_urgent;
     struct link_record record = {.kind = LINK_SUBMIT_OUTCOME};
     record.submit_outcome.seq = seq;
     record.submit_outcome.outcome = outcome;
-    router_put(router, slot, &record);
+    router_put(router, slot_no, &record);
+    slot->is_urgent = was_urgent || is_awaited || outcome != OUTCOME_DELIVERED;
 }
 
 /* True: it is new, or comes back undelivered, and waits for its user. */
@@ -31,7 +34,8 @@ static bool wait_for_user(struct router *router, struct transfer *transfer)
 
 static void answer(struct router *router, struct transfer *transfer, enum outcome outcome)
 {
-    put_submit_outcome(router, transfer->source_slot, transfer->key.seq, outcome);
+    put_submit_outcome(router, transfer->source_slot, transfer->key.seq, outcome,
+                       transfer->is_awaited);
     transfers_close(&router->transfers, transfer);
 }
 
@@ -65,6 +69,7 @@ static void deliver(struct router *router, struct transfer *transfer, struct ses
     record.deliver.session_id = session->id;
     record.deliver.deadline_ms = transfer->deadline_ms;
     record.deliver.is_repeat = transfer->is_repeat;
+    record.deliver.is_awaited = transfer->is_awaited;
     record.deliver.payload = transfer_payload(transfer);
     router_put(router, session->slot, &record);
     session->last_handed = transfer->number;
@@ -124,11 +129,12 @@ static void start_transfer(struct router *router, const struct router_arrival *a
         .user = target,
         .deadline_ms = submit->deadline_ms,
         .is_repeat = submit->is_repeat,
+        .is_awaited = submit->is_awaited,
         .payload = submit->payload,
     };
     struct transfer *transfer = transfers_open(&router->transfers, &start);
     if (transfer == NULL) {
-        put_submit_outcome(router, arrival->slot, submit->seq, OUTCOME_OVERLOADED);
+        put_submit_outcome(router, arrival->slot, submit->seq, OUTCOME_OVERLOADED, true);
     } else if (target->hold == NULL) {
         send_on(router, transfer, arrival->now_ms);
     } /* else router_answer_done puts it into the hold, as what came back */
@@ -147,9 +153,9 @@ bool router_on_submit(struct router *router, const struct router_arrival *arriva
     router->submits++;
     struct user *target = directory_find_user(&router->directory, submit->to);
     if (submit->deadline_ms <= arrival->now_ms) {
-        put_submit_outcome(router, arrival->slot, submit->seq, OUTCOME_UNAVAILABLE);
+        put_submit_outcome(router, arrival->slot, submit->seq, OUTCOME_UNAVAILABLE, true);
     } else if (target == NULL || (target->sessions == NULL && target->hold == NULL)) {
-        put_submit_outcome(router, arrival->slot, submit->seq, OUTCOME_USER_OFFLINE);
+        put_submit_outcome(router, arrival->slot, submit->seq, OUTCOME_USER_OFFLINE, true);
     } else {
         start_transfer(router, arrival, target);
     }

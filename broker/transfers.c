@@ -156,6 +156,7 @@ struct transfer *transfers_open(struct transfers *all, const struct transfer_sta
         .source_slot = start->source_slot,
         .payload_len = (uint32_t)start->payload.len,
         .is_repeat = start->is_repeat,
+        .is_awaited = start->is_awaited,
     };
     if (start->payload.len > 0) {
         memcpy(transfer->payload, start->payload.data, start->payload.len);

@@ -43,6 +43,7 @@ struct transfer {
     uint32_t source_slot;
     uint32_t payload_len;
     bool is_repeat;
+    bool is_awaited; /* link_codec.h */
     uint8_t payload[];
 };
 
@@ -71,6 +72,7 @@ struct transfer_start {
     struct user *user;
     uint64_t deadline_ms;
     bool is_repeat;
+    bool is_awaited;
     struct slice payload;
 };
 

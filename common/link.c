@@ -47,6 +47,7 @@ struct link {
     struct loop_watch watch; /* the connection */
     struct loop_timer again; /* to dial or to accept */
     struct loop_timer opening_deadline;
+    struct loop_timer company; /* what is in `out` waits for it */
     struct loop_timer waiting; /* for the peer to be back */
     uint64_t waiting_ms;       /* the pause that is under way */
     struct link_stream stream;
@@ -70,9 +71,9 @@ static bool is_up(const struct link *link)
     return link->state == LINK_UP || link->state == LINK_DRAINING;
 }
 
-static void set_again(struct link *link, uint64_t delay_ms)
+static void set_timer(struct link *link, struct loop_timer *timer, uint64_t delay_ms)
 {
-    loop_timer_set(link->loop, &link->again, loop_now_ms(link->loop) + delay_ms);
+    loop_timer_set(link->loop, timer, loop_now_ms(link->loop) + delay_ms);
 }
 
 /* Forgets the connection and whatever was under way on it. */
@@ -84,6 +85,7 @@ static void close_connection(struct link *link)
     loop_watch_remove(link->loop, &link->watch);
     (void)close(fd);
     loop_timer_cancel(link->loop, &link->opening_deadline);
+    loop_timer_cancel(link->loop, &link->company);
     link_stream_close(&link->stream);
     if (!link->is_receiving) {
         link_stream_trim(&link->stream);
@@ -98,12 +100,12 @@ void link_end(struct link *link)
     bool was_up = is_up(link);
     close_connection(link);
     if (link->role == LINK_DIALS) {
-        set_again(link, DIAL_AGAIN_MS);
+        set_timer(link, &link->again, DIAL_AGAIN_MS);
     }
     if (was_up) {
         link->handlers->on_down(link->arg);
         link->waiting_ms = WAITING_FIRST_MS;
-        loop_timer_set(link->loop, &link->waiting, loop_now_ms(link->loop) + WAITING_FIRST_MS);
+        set_timer(link, &link->waiting, WAITING_FIRST_MS);
     }
 }
 
@@ -113,7 +115,7 @@ static void on_waiting(struct loop_timer *timer)
     log_write(LOG_LEVEL_INFO, "link-waiting", "slot=%u", link->slot);
     uint64_t next_ms = link->waiting_ms * WAITING_FACTOR;
     link->waiting_ms = next_ms < WAITING_MAX_MS ? next_ms : WAITING_MAX_MS;
-    loop_timer_set(link->loop, timer, loop_now_ms(link->loop) + link->waiting_ms);
+    set_timer(link, timer, link->waiting_ms);
 }
 
 /* The connection is over before it began. */
@@ -209,11 +211,8 @@ static void receive(struct link *link)
     link_stream_trim(&link->stream);
 }
 
-void link_flush(struct link *link)
+static void send_out(struct link *link)
 {
-    if (link->state != LINK_UP || link->waits_to_write) {
-        return;
-    }
     enum stream_result result = STREAM_MORE;
     for (int i = 0; i < BATCHES_PER_TURN && result == STREAM_MORE; i++) {
         result = link_stream_write(&link->stream);
@@ -228,6 +227,24 @@ void link_flush(struct link *link)
     link_stream_trim(&link->stream);
 }
 
+void link_flush(struct link *link, bool is_urgent)
+{
+    if (link->state != LINK_UP || link->waits_to_write || buffer_len(&link->stream.out) == 0) {
+        return;
+    }
+    if (is_urgent) {
+        loop_timer_cancel(link->loop, &link->company);
+        send_out(link);
+    } else if (link->company.next == NULL) {
+        set_timer(link, &link->company, LOOP_TIMER_TICK_MS);
+    }
+}
+
+static void on_company_over(struct loop_timer *timer)
+{
+    link_flush(container_of(timer, struct link, company), true);
+}
+
 /* The events of a connection that has just ended may come to the next one: they are taken for
  * hints, the socket itself is asked. */
 static void on_ready(struct loop_watch *watch, uint32_t epoll_events)
@@ -236,7 +253,7 @@ static void on_ready(struct loop_watch *watch, uint32_t epoll_events)
     receive(link);
     if ((epoll_events & EPOLLOUT) != 0) {
         link->waits_to_write = false;
-        link_flush(link);
+        link_flush(link, true);
     }
 }
 
@@ -252,8 +269,7 @@ static void open_connection(struct link *link, int fd)
         return;
     }
     link->state = LINK_OPENING;
-    loop_timer_set(link->loop, &link->opening_deadline,
-                   loop_now_ms(link->loop) + OPENING_TIMEOUT_MS);
+    set_timer(link, &link->opening_deadline, OPENING_TIMEOUT_MS);
 }
 
 static void dial(struct link *link)
@@ -265,7 +281,7 @@ static void dial(struct link *link)
         open_connection(link, fd);
     }
     if (link->state == LINK_IDLE) {
-        set_again(link, DIAL_AGAIN_MS);
+        set_timer(link, &link->again, DIAL_AGAIN_MS);
     }
 }
 
@@ -303,7 +319,7 @@ static void on_acceptable(struct loop_watch *watch, uint32_t epoll_events)
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         log_trouble(link, errno);
         loop_watch_change(link->loop, watch, 0);
-        set_again(link, ACCEPT_AGAIN_MS);
+        set_timer(link, &link->again, ACCEPT_AGAIN_MS);
     }
 }
 
@@ -348,6 +364,7 @@ struct link *link_new(struct loop *loop, const struct link_config *config,
         link->again.on_due = on_again;
         link->opening_deadline.on_due = on_opening_deadline;
         link->waiting.on_due = on_waiting;
+        link->company.on_due = on_company_over;
         link_stream_init(&link->stream, config->backlog_max_bytes);
     }
     if (link == NULL || !start(link, config)) {

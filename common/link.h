@@ -3,7 +3,7 @@
  *
  * Batching: records leave in messages of up to 256 KiB (batches), cut between records; a record
  * that is larger has one of its own. What is written to link_out while the socket takes no more
- * waits there and leaves when it does. No timer, no wait when idle.
+ * waits there and leaves when it does. Only what is not urgent ever waits for a timer.
  * A connection begins with on_up and ends with on_down, strictly in turn. What was written but not
  * yet sent when a connection ends is dropped; what was sent may or may not have arrived. What the
  * peer sent before its end is handed on before on_down.
@@ -47,8 +47,9 @@ void link_free(struct link *link);
  * and on_down. What has not left yet is part of it and counts against its maximum. */
 struct buffer *link_out(struct link *link);
 
-/* Sends what is in link_out, as far as the socket takes it. Call at the end of every turn. */
-void link_flush(struct link *link);
+/* Sends what is in link_out, as far as the socket takes it; if it is not urgent, it may wait for
+ * more to come, for a tick or two of the loop's timers. Call at the end of every turn. */
+void link_flush(struct link *link, bool is_urgent);
 
 /* Ends the connection, if there is one (on_down is called before this returns); a gateway then
  * dials again. */

@@ -7,8 +7,10 @@
 /* The largest body besides its payload: submit, with both its strings at their bounds. */
 enum {
     SUBMIT_MAX_BYTES = 8 + 8 + 8 + 1 + 1 + (1 + USER_ID_MAX_BYTES) + (1 + CALL_ID_MAX_BYTES),
-    SUBMIT_REPEAT_OFFSET = LINK_RECORD_HEADER_BYTES + 8 + 8 + 8,
+    SUBMIT_FLAGS_OFFSET = LINK_RECORD_HEADER_BYTES + 8 + 8 + 8,
 };
+
+enum { FLAG_REPEAT = 1, FLAG_AWAITED = 2, FLAGS_END = 4 };
 
 static_assert(LINK_RECORD_HEADER_BYTES + SUBMIT_MAX_BYTES <= LINK_RECORD_OVERHEAD_BYTES,
               "the overhead covers every record");
@@ -97,6 +99,19 @@ static bool read_flag(struct reader *reader)
     return read_below(reader, 2) != 0;
 }
 
+/* The two flags of submit and deliver, a bit each. */
+static void put_message_flags(struct buffer *out, bool is_repeat, bool is_awaited)
+{
+    buffer_put_u8(out, (uint8_t)((is_repeat ? FLAG_REPEAT : 0) | (is_awaited ? FLAG_AWAITED : 0)));
+}
+
+static void read_message_flags(struct reader *reader, bool *is_repeat, bool *is_awaited)
+{
+    uint8_t flags = read_below(reader, FLAGS_END);
+    *is_repeat = (flags & FLAG_REPEAT) != 0;
+    *is_awaited = (flags & FLAG_AWAITED) != 0;
+}
+
 static void put_string(struct buffer *out, struct slice string, size_t min_bytes, size_t max_bytes)
 {
     assert(string.len >= min_bytes && string.len <= max_bytes);
@@ -175,7 +190,7 @@ static void put_submit(struct buffer *out, const struct link_record *record)
     buffer_put_u64(out, record->submit.seq);
     buffer_put_u64(out, record->submit.session_id);
     buffer_put_u64(out, record->submit.deadline_ms);
-    buffer_put_u8(out, record->submit.is_repeat ? 1 : 0);
+    put_message_flags(out, record->submit.is_repeat, record->submit.is_awaited);
     buffer_put_u8(out, (uint8_t)record->submit.type);
     put_string(out, record->submit.to, 1, USER_ID_MAX_BYTES);
     put_string(out, record->submit.call_id, 0, CALL_ID_MAX_BYTES);
@@ -187,7 +202,7 @@ static void read_submit(struct reader *reader, struct link_record *record)
     record->submit.seq = read_u64(reader);
     record->submit.session_id = read_u64(reader);
     record->submit.deadline_ms = read_u64(reader);
-    record->submit.is_repeat = read_flag(reader);
+    read_message_flags(reader, &record->submit.is_repeat, &record->submit.is_awaited);
     record->submit.type = (enum call_type)read_below(reader, CALL_TYPE_COUNT);
     record->submit.to = read_string(reader, 1, USER_ID_MAX_BYTES);
     record->submit.call_id = read_string(reader, 0, CALL_ID_MAX_BYTES);
@@ -216,7 +231,7 @@ static void put_deliver(struct buffer *out, const struct link_record *record)
     buffer_put_u64(out, record->deliver.seq);
     buffer_put_u64(out, record->deliver.session_id);
     buffer_put_u64(out, record->deliver.deadline_ms);
-    buffer_put_u8(out, record->deliver.is_repeat ? 1 : 0);
+    put_message_flags(out, record->deliver.is_repeat, record->deliver.is_awaited);
     put_payload(out, record->deliver.payload);
 }
 
@@ -226,7 +241,7 @@ static void read_deliver(struct reader *reader, struct link_record *record)
     record->deliver.seq = read_u64(reader);
     record->deliver.session_id = read_u64(reader);
     record->deliver.deadline_ms = read_u64(reader);
-    record->deliver.is_repeat = read_flag(reader);
+    read_message_flags(reader, &record->deliver.is_repeat, &record->deliver.is_awaited);
     record->deliver.payload = read_payload(reader);
 }
 
@@ -328,9 +343,8 @@ enum parse_result link_record_decode(struct slice *batch, struct link_record *re
 
 void link_submit_set_repeat(uint8_t *record, size_t record_len)
 {
-    assert(record_len > SUBMIT_REPEAT_OFFSET &&
-           record[LINK_RECORD_HEADER_BYTES - 1] == LINK_SUBMIT);
-    record[SUBMIT_REPEAT_OFFSET] = 1;
+    assert(record_len > SUBMIT_FLAGS_OFFSET && record[LINK_RECORD_HEADER_BYTES - 1] == LINK_SUBMIT);
+    record[SUBMIT_FLAGS_OFFSET] |= FLAG_REPEAT;
 }
 
 size_t link_batch_cut(struct slice records, size_t max_bytes)

@@ -68,6 +68,7 @@ struct link_submit {
     uint64_t session_id;
     uint64_t deadline_ms; /* not to be delivered from then on; CLOCK_MONOTONIC of this machine */
     bool is_repeat;       /* a broker may have had it before, on an earlier connection */
+    bool is_awaited;      /* the sender asked for an ack: good news should not take its time */
     enum call_type type;
     struct slice to;      /* 1 to USER_ID_MAX_BYTES */
     struct slice call_id; /* 0 (none) to CALL_ID_MAX_BYTES */
@@ -80,6 +81,7 @@ struct link_deliver {
     uint64_t session_id;         /* the target's */
     uint64_t deadline_ms;        /* as submitted */
     bool is_repeat;              /* as submitted */
+    bool is_awaited;             /* as submitted */
     struct slice payload;
 };
 

@@ -181,8 +181,9 @@ bool deliveries_prepare(struct deliveries *all)
     return true;
 }
 
-void deliveries_open(struct deliveries *all, const struct delivery_key *key, uint64_t deadline_ms,
-                     struct session_deliveries *of_session, uint64_t end_bytes)
+struct delivery *deliveries_open(struct deliveries *all, const struct delivery_key *key,
+                                 uint64_t deadline_ms, struct session_deliveries *of_session,
+                                 uint64_t end_bytes)
 {
     struct delivery *delivery = all->spare;
     assert(delivery != NULL);
@@ -206,6 +207,7 @@ void deliveries_open(struct deliveries *all, const struct delivery_key *key, uin
         of_session->first = delivery;
     }
     of_session->last = delivery;
+    return delivery;
 }
 
 /* Takes the first one that waits for the session out of both lists. */

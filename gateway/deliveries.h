@@ -31,6 +31,7 @@ struct delivery {
     struct delivery *next_of_session; /* in stream order */
     uint64_t end_bytes;               /* position in the client's stream behind it */
     uint64_t deadline_ms;
+    bool is_awaited; /* link_codec.h */
 };
 
 /* Those that wait for one session, in stream order. */
@@ -86,8 +87,9 @@ enum delivery_past deliveries_look_up(struct deliveries *all, const struct deliv
 MUST_CHECK bool deliveries_prepare(struct deliveries *all);
 /* A new one, whose key must not be there; it waits, behind all others of its session, up to
  * `end_bytes` of the client's stream. deliveries_prepare has been called just before. */
-void deliveries_open(struct deliveries *all, const struct delivery_key *key, uint64_t deadline_ms,
-                     struct session_deliveries *of_session, uint64_t end_bytes);
+struct delivery *deliveries_open(struct deliveries *all, const struct delivery_key *key,
+                                 uint64_t deadline_ms, struct session_deliveries *of_session,
+                                 uint64_t end_bytes);
 /* The first one that waits for the session, of which there must be one, is over. */
 void deliveries_finish_first(struct deliveries *all, struct session_deliveries *of_session,
                              enum outcome outcome);

@@ -73,6 +73,7 @@ void exchange_put(struct exchange *exchange, const struct link_record *record)
         return;
     }
     link_record_put(exchange->out, record);
+    exchange->is_urgent = true;
     if (exchange->out->failed) {
         exchange->is_stuck = true;
     }
@@ -233,6 +234,7 @@ static void pump_submits(struct exchange *exchange)
             return;
         }
         message->was_sent = true;
+        exchange->is_urgent = true;
         exchange->unsent_bytes -= record.len;
         exchange->next_unsent_seq = message->seq + 1;
     }
@@ -257,6 +259,13 @@ void exchange_pump(struct exchange *exchange)
     size_t max = exchange->config.backlog_max_bytes;
     size_t bound = exchange->is_congested ? max / 2 : max - max / 8;
     exchange->is_congested = exchange->unsent_bytes > bound;
+}
+
+bool exchange_take_urgency(struct exchange *exchange)
+{
+    bool is_urgent = exchange->is_urgent;
+    exchange->is_urgent = false;
+    return is_urgent;
 }
 
 bool exchange_is_congested(const struct exchange *exchange)

@@ -72,6 +72,9 @@ bool exchange_needs_tick(const struct exchange *exchange);
 
 /* True: the broker's directory is whole, and messages flow. */
 bool exchange_is_ready(const struct exchange *exchange);
+/* True, and not again until there is more: what has been put into `out` should leave at once. What
+ * is there besides, good news that nobody awaits, may wait a little for company. */
+bool exchange_take_urgency(struct exchange *exchange);
 /* True: an answer that the broker must have did not fit into `out`; the caller ends the link. */
 bool exchange_is_stuck(const struct exchange *exchange);
 /* True: too much waits for the broker; the caller stops reading its clients until it is false. */

@@ -15,6 +15,7 @@ struct exchange {
     bool is_synced; /* all sessions have been announced, and the broker knows that */
     bool is_ready;
     bool is_stuck;
+    bool is_urgent; /* something in `out` should not wait for more to come */
     bool is_congested;
     struct session_table sessions;
     struct session *first_session; /* all of them, in the order in which they came */
@@ -36,6 +37,6 @@ void exchange_answer(struct exchange *exchange, struct unanswered_message *messa
                      enum outcome outcome);
 /* Tells the broker what became of one deliver. */
 void exchange_put_delivery_outcome(struct exchange *exchange, const struct delivery_key *key,
-                                   enum outcome outcome);
+                                   enum outcome outcome, bool is_urgent);
 /* Calls on_retired, if that is due. */
 void exchange_report_retired(struct exchange *exchange, struct session *session);

@@ -67,8 +67,9 @@ static bool queue_payload(struct exchange *exchange, const struct delivery_key *
         *refusal = OUTCOME_OVERLOADED;
         return false;
     }
-    deliveries_open(&exchange->deliveries, key, deliver->deadline_ms, &session->deliveries,
-                    end_bytes);
+    struct delivery *delivery = deliveries_open(&exchange->deliveries, key, deliver->deadline_ms,
+                                                &session->deliveries, end_bytes);
+    delivery->is_awaited = deliver->is_awaited;
     return true;
 }
 
@@ -101,7 +102,7 @@ static bool on_deliver(struct exchange *exchange, const struct link_record *reco
             deliver->deadline_ms > now_ms && queue_payload(exchange, &key, deliver, &outcome);
     }
     if (!is_silent) {
-        exchange_put_delivery_outcome(exchange, &key, outcome);
+        exchange_put_delivery_outcome(exchange, &key, outcome, true);
     }
     return true;
 }

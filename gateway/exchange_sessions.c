@@ -57,20 +57,24 @@ struct session *exchange_attach(struct exchange *exchange, void *owner, struct s
 }
 
 void exchange_put_delivery_outcome(struct exchange *exchange, const struct delivery_key *key,
-                                   enum outcome outcome)
+                                   enum outcome outcome, bool is_urgent)
 {
     struct link_record record = {.kind = LINK_DELIVERY_OUTCOME};
     record.delivery_outcome.source_instance_id = key->source_instance_id;
     record.delivery_outcome.seq = key->seq;
     record.delivery_outcome.session_id = key->session_id;
     record.delivery_outcome.outcome = outcome;
+    bool was_urgent = exchange->is_urgent;
     exchange_put(exchange, &record);
+    exchange->is_urgent = was_urgent || is_urgent;
 }
 
 /* The first delivery that waits for the session is over. */
 static void finish_first(struct exchange *exchange, struct session *session, enum outcome outcome)
 {
-    exchange_put_delivery_outcome(exchange, &session->deliveries.first->key, outcome);
+    const struct delivery *delivery = session->deliveries.first;
+    exchange_put_delivery_outcome(exchange, &delivery->key, outcome,
+                                  delivery->is_awaited || outcome != OUTCOME_DELIVERED);
     deliveries_finish_first(&exchange->deliveries, &session->deliveries, outcome);
 }
 
@@ -142,6 +146,7 @@ bool exchange_submit(struct exchange *exchange, struct session *session,
     submit.submit.seq = exchange->unanswered.next_seq;
     submit.submit.session_id = session->id;
     submit.submit.deadline_ms = now_ms + delivery_time_ms(&exchange->config);
+    submit.submit.is_awaited = session->wants_news && message->id.len > 0;
     submit.submit.type = message->type;
     submit.submit.to = message->to;
     submit.submit.call_id = message->call_id;

@@ -135,7 +135,8 @@ static void on_turn_end(void *arg)
             log_write(LOG_LEVEL_ERROR, "link-stuck", "slot=%" PRIu64, gateway->options->slot);
             link_end(gateway->link);
         }
-        link_flush(gateway->link);
+        bool is_urgent = exchange_take_urgency(gateway->exchange);
+        link_flush(gateway->link, is_urgent || gateway->phase != GATEWAY_SERVING);
         advance_phase(gateway);
     } while (connections->unflushed != NULL);
     if (gateway->phase != GATEWAY_CLOSING) {

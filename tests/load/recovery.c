@@ -126,7 +126,7 @@ static void on_turn_end(void *arg)
     }
     for (uint32_t i = 0; i < bench->gateway_count; i++) {
         exchange_pump(bench->gateways[i].exchange);
-        link_flush(bench->gateways[i].link);
+        link_flush(bench->gateways[i].link, true);
     }
 }
 

@@ -327,7 +327,8 @@ static void end_turn(struct sim_broker *broker)
         }
     }
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
-        sim_link_flush(broker->slots[i].link, SIM_BROKER_END);
+        sim_link_flush(broker->slots[i].link, SIM_BROKER_END,
+                       router_take_urgency(broker->router, i));
     }
 }
 

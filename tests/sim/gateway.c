@@ -320,7 +320,7 @@ void sim_gateway_end_turn(struct sim_gateway *gateway)
         sim_trace_note(&gateway->world->trace, SIM_EVENT_STUCK, gateway->slot, 0, 0, 0);
         sim_link_end_connection(gateway->link, SIM_GATEWAY_END);
     }
-    sim_link_flush(gateway->link, SIM_GATEWAY_END);
+    sim_link_flush(gateway->link, SIM_GATEWAY_END, exchange_take_urgency(gateway->exchange));
 }
 
 void sim_gateway_turn(struct sim_gateway *gateway, bool fully)

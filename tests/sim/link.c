@@ -176,10 +176,13 @@ static void send_batch(struct sim_link *link, enum sim_end from)
     buffer_consume(&side->out, count);
 }
 
-void sim_link_flush(struct sim_link *link, enum sim_end end)
+void sim_link_flush(struct sim_link *link, enum sim_end end, bool is_urgent)
 {
     struct sim_link_end *side = &link->ends[end];
     struct sim_pipe *pipe = &link->to[other(end)];
+    if (!is_urgent && link->world->is_noisy && !sim_random_once_in(&link->world->random, 4)) {
+        return;
+    }
     while (side->conn != 0 && buffer_len(&side->out) > 0 && pipe->count < SIM_PIPE_BATCHES) {
         if (side->conn != link->conn && !sim_random_once_in(&link->world->random, 2)) {
             return; /* its connection has ended: what it sends now may be taken, or not */

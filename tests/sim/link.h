@@ -54,8 +54,9 @@ void sim_link_cut(struct sim_link *link);
 void sim_link_notice(struct sim_link *link, enum sim_end end, bool fully);
 /* Hands over one batch. False: none is there. */
 bool sim_link_receive(struct sim_link *link, enum sim_end end);
-/* Sends what is in `out`, in batches, as far as they may be under way. */
-void sim_link_flush(struct sim_link *link, enum sim_end end);
+/* Sends what is in `out`, in batches, as far as they may be under way; what is not urgent, now or
+ * later. */
+void sim_link_flush(struct sim_link *link, enum sim_end end, bool is_urgent);
 /* As link_end. */
 void sim_link_end_connection(struct sim_link *link, enum sim_end end);
 /* The process at this end is dead: nobody is left to be told. */

@@ -103,7 +103,7 @@ static void nng_receive(struct fixture *fixture)
 static void on_turn_end(void *arg)
 {
     struct fixture *fixture = arg;
-    link_flush(fixture->link);
+    link_flush(fixture->link, true);
     nng_receive(fixture);
     loop_timer_set(fixture->loop, &fixture->turn, loop_now_ms(fixture->loop) + TURN_MS);
     if (fixture->is_done(fixture)) {

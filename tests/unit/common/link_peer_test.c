@@ -63,7 +63,7 @@ static void act(struct fixture *fixture, enum action action)
     } else if (action == DO_FLUSH) {
         struct link_record record = {.kind = LINK_DETACH};
         link_record_put(link_out(fixture->link), &record);
-        link_flush(fixture->link);
+        link_flush(fixture->link, true);
     }
 }
 
@@ -80,7 +80,7 @@ static void on_down(void *arg)
     struct fixture *fixture = arg;
     assert_int_equal(buffer_len(link_out(fixture->link)), 0);
     note(fixture, 'D');
-    link_flush(fixture->link); /* in vain, and does no harm */
+    link_flush(fixture->link, true); /* in vain, and does no harm */
     link_end(fixture->link);
 }
 
@@ -109,7 +109,7 @@ static void on_turn_end(void *arg)
     struct fixture *fixture = arg;
     fixture->turns++;
     if (fixture->link != NULL) {
-        link_flush(fixture->link);
+        link_flush(fixture->link, true);
     }
     if (fixture->is_done(fixture)) {
         loop_stop(fixture->loop);
@@ -390,10 +390,10 @@ static void a_write_that_fails_does_not_lose_what_was_received(void **state)
     close_peer(fixture);
     struct link_record record = {.kind = LINK_DETACH};
     link_record_put(link_out(fixture->link), &record);
-    link_flush(fixture->link);
+    link_flush(fixture->link, true);
     assert_string_equal(fixture->seen, "U");
     link_record_put(link_out(fixture->link), &record);
-    link_flush(fixture->link);
+    link_flush(fixture->link, true);
     run_until(fixture, is_down_last);
     assert_string_equal(fixture->seen, "UfsD");
 }
@@ -542,7 +542,7 @@ static void a_slow_peer_empties_the_backlog(void **state)
         struct link_record record = {.kind = LINK_DELIVER};
         record.deliver.payload = slice_of(payload, sizeof payload);
         link_record_put(link_out(fixture->link), &record);
-        link_flush(fixture->link);
+        link_flush(fixture->link, true);
     }
     assert_false(link_out(fixture->link)->failed);
     assert_true(buffer_len(link_out(fixture->link)) > 20 * MEBIBYTE);

@@ -84,10 +84,10 @@ static void on_turn_end(void *arg)
 {
     struct fixture *fixture = arg;
     if (fixture->broker.link != NULL) {
-        link_flush(fixture->broker.link);
+        link_flush(fixture->broker.link, true);
     }
     if (fixture->gateway.link != NULL) {
-        link_flush(fixture->gateway.link);
+        link_flush(fixture->gateway.link, true);
     }
     if (fixture->is_done(fixture)) {
         loop_stop(fixture->loop);
