@@ -60,7 +60,7 @@ bool directory_init(struct directory *directory, uint32_t slot_count, const uint
     }
     while (directory->slot_count < slot_count) {
         struct slot_sessions *slot = &directory->slots[directory->slot_count];
-        if (!map_init(&slot->by_id, hash_key, session_key)) {
+        if (!map_init(&slot->by_id, NULL, session_key)) {
             directory_fini(directory);
             return false;
         }

@@ -37,7 +37,7 @@ struct router *router_new(const struct router_config *config, uint64_t now_ms)
         return NULL;
     }
     if (!transfers_init(&router->transfers, &router->directory, config->slot_count,
-                        config->transfers_max, config->kept_max_bytes, config->hash_key)) {
+                        config->transfers_max, config->kept_max_bytes)) {
         directory_fini(&router->directory);
         free(router);
         return NULL;

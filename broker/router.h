@@ -37,7 +37,7 @@ struct router_config {
     uint64_t hold_ms;         /* 0: a user is offline at once */
     size_t hold_users_max;    /* holds at a time; who leaves beyond is offline at once */
     size_t hold_messages_max; /* messages that wait for one user; beyond: overloaded */
-    uint8_t hash_key[16];
+    uint8_t hash_key[16];     /* random; of userIds */
 };
 
 /* For tests, logs and health: plain counts. */

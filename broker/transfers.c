@@ -101,7 +101,7 @@ void transfers_close(struct transfers *all, struct transfer *transfer)
 }
 
 bool transfers_init(struct transfers *all, struct directory *directory, uint32_t slot_count,
-                    size_t legs_max, size_t kept_max_bytes, const uint8_t hash_key[16])
+                    size_t legs_max, size_t kept_max_bytes)
 {
     *all = (struct transfers){
         .directory = directory,
@@ -111,7 +111,7 @@ bool transfers_init(struct transfers *all, struct directory *directory, uint32_t
     };
     pool_init(&all->pool, POOL_KEPT_MAX_BYTES);
     all->leg_counts = calloc(slot_count, sizeof *all->leg_counts);
-    if (all->leg_counts == NULL || !map_init(&all->by_key, hash_key, transfer_key_bytes)) {
+    if (all->leg_counts == NULL || !map_init(&all->by_key, NULL, transfer_key_bytes)) {
         transfers_fini(all);
         return false;
     }

@@ -78,8 +78,7 @@ struct transfer_start {
 
 /* False: no memory. `directory` must outlive the transfers. */
 MUST_CHECK bool transfers_init(struct transfers *all, struct directory *directory,
-                               uint32_t slot_count, size_t legs_max, size_t kept_max_bytes,
-                               const uint8_t hash_key[16]);
+                               uint32_t slot_count, size_t legs_max, size_t kept_max_bytes);
 /* Closes all transfers, held ones as well: the holds' queues must not be used any more. */
 void transfers_fini(struct transfers *all);
 

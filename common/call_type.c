@@ -2,8 +2,11 @@
 
 #include "common/compiler.h"
 
-static const char *const names[CALL_TYPE_COUNT] = {
-#define CALL_TYPE(enumerator, name) [CALL_TYPE_##enumerator] = (name),
+static const struct call_type_name {
+    const char *text;
+    size_t len;
+} names[CALL_TYPE_COUNT] = {
+#define CALL_TYPE(enumerator, name) [CALL_TYPE_##enumerator] = {name, sizeof(name) - 1},
 #include "common/call_types.def"
 #undef CALL_TYPE
 };
@@ -11,7 +14,7 @@ static const char *const names[CALL_TYPE_COUNT] = {
 enum call_type call_type_find(struct slice name)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-        if (slice_equal_string(name, names[i])) {
+        if (slice_equal(name, slice_of(names[i].text, names[i].len))) {
             return (enum call_type)i;
         }
     }
@@ -20,5 +23,5 @@ enum call_type call_type_find(struct slice name)
 
 const char *call_type_name(enum call_type type)
 {
-    return names[type];
+    return names[type].text;
 }

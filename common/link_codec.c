@@ -3,6 +3,7 @@
 #include "common/identity.h"
 
 #include <assert.h>
+#include <endian.h>
 
 /* The largest body besides its payload: submit, with both its strings at their bounds. */
 enum {
@@ -37,34 +38,41 @@ static struct slice read_bytes(struct reader *reader, size_t count)
     return bytes;
 }
 
-static uint64_t read_little_endian(struct reader *reader, size_t width)
+/* `value` is filled from its bytes; 0 once the reader has failed. */
+static void read_bytes_into(struct reader *reader, void *value, size_t width)
 {
     struct slice bytes = read_bytes(reader, width);
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes.len; i++) {
-        value |= (uint64_t)bytes.data[i] << (8 * i);
+    if (bytes.data != NULL) {
+        memcpy(value, bytes.data, width);
     }
-    return value;
 }
 
 static uint8_t read_u8(struct reader *reader)
 {
-    return (uint8_t)read_little_endian(reader, sizeof(uint8_t));
+    uint8_t value = 0;
+    read_bytes_into(reader, &value, sizeof value);
+    return value;
 }
 
 static uint16_t read_u16(struct reader *reader)
 {
-    return (uint16_t)read_little_endian(reader, sizeof(uint16_t));
+    uint16_t value = 0;
+    read_bytes_into(reader, &value, sizeof value);
+    return le16toh(value);
 }
 
 static uint32_t read_u32(struct reader *reader)
 {
-    return (uint32_t)read_little_endian(reader, sizeof(uint32_t));
+    uint32_t value = 0;
+    read_bytes_into(reader, &value, sizeof value);
+    return le32toh(value);
 }
 
 static uint64_t read_u64(struct reader *reader)
 {
-    return read_little_endian(reader, sizeof(uint64_t));
+    uint64_t value = 0;
+    read_bytes_into(reader, &value, sizeof value);
+    return le64toh(value);
 }
 
 static uint8_t read_below(struct reader *reader, uint8_t bound)
@@ -94,15 +102,51 @@ static struct slice read_payload(struct reader *reader)
     return read_bytes(reader, reader->rest.len);
 }
 
+/* Where the next byte goes; the room was made for the whole record. */
+struct writer {
+    uint8_t *at;
+};
+
+static void put_bytes(struct writer *writer, const void *bytes, size_t count)
+{
+    if (count > 0) {
+        memcpy(writer->at, bytes, count);
+        writer->at += count;
+    }
+}
+
+static void put_u8(struct writer *writer, uint8_t value)
+{
+    *writer->at++ = value;
+}
+
+static void put_u16(struct writer *writer, uint16_t value)
+{
+    uint16_t bytes = htole16(value);
+    put_bytes(writer, &bytes, sizeof bytes);
+}
+
+static void put_u32(struct writer *writer, uint32_t value)
+{
+    uint32_t bytes = htole32(value);
+    put_bytes(writer, &bytes, sizeof bytes);
+}
+
+static void put_u64(struct writer *writer, uint64_t value)
+{
+    uint64_t bytes = htole64(value);
+    put_bytes(writer, &bytes, sizeof bytes);
+}
+
 static bool read_flag(struct reader *reader)
 {
     return read_below(reader, 2) != 0;
 }
 
 /* The two flags of submit and deliver, a bit each. */
-static void put_message_flags(struct buffer *out, bool is_repeat, bool is_awaited)
+static void put_message_flags(struct writer *writer, bool is_repeat, bool is_awaited)
 {
-    buffer_put_u8(out, (uint8_t)((is_repeat ? FLAG_REPEAT : 0) | (is_awaited ? FLAG_AWAITED : 0)));
+    put_u8(writer, (uint8_t)((is_repeat ? FLAG_REPEAT : 0) | (is_awaited ? FLAG_AWAITED : 0)));
 }
 
 static void read_message_flags(struct reader *reader, bool *is_repeat, bool *is_awaited)
@@ -112,29 +156,30 @@ static void read_message_flags(struct reader *reader, bool *is_repeat, bool *is_
     *is_awaited = (flags & FLAG_AWAITED) != 0;
 }
 
-static void put_string(struct buffer *out, struct slice string, size_t min_bytes, size_t max_bytes)
+static void put_string(struct writer *writer, struct slice string, size_t min_bytes,
+                       size_t max_bytes)
 {
     assert(string.len >= min_bytes && string.len <= max_bytes);
-    buffer_put_u8(out, (uint8_t)string.len);
-    buffer_put(out, string);
+    put_u8(writer, (uint8_t)string.len);
+    put_bytes(writer, string.data, string.len);
 }
 
-static void put_payload(struct buffer *out, struct slice payload)
+static void put_payload(struct writer *writer, struct slice payload)
 {
     assert(payload.len <= LINK_PAYLOAD_MAX_BYTES);
-    buffer_put(out, payload);
+    put_bytes(writer, payload.data, payload.len);
 }
 
-static void put_outcome(struct buffer *out, enum outcome outcome)
+static void put_outcome(struct writer *writer, enum outcome outcome)
 {
     assert(outcome < OUTCOME_COUNT);
-    buffer_put_u8(out, (uint8_t)outcome);
+    put_u8(writer, (uint8_t)outcome);
 }
 
-static void put_greeting(struct buffer *out, const struct link_record *record)
+static void put_greeting(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u16(out, record->greeting.version);
-    buffer_put_u64(out, record->greeting.instance_id);
+    put_u16(writer, record->greeting.version);
+    put_u64(writer, record->greeting.instance_id);
 }
 
 static void read_greeting(struct reader *reader, struct link_record *record)
@@ -143,13 +188,13 @@ static void read_greeting(struct reader *reader, struct link_record *record)
     record->greeting.instance_id = read_u64(reader);
 }
 
-static void put_attach(struct buffer *out, const struct link_record *record)
+static void put_attach(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u64(out, record->attach.session_id);
-    buffer_put_u64(out, record->attach.since_ms);
-    buffer_put_u8(out, record->attach.was_attached ? 1 : 0);
-    put_string(out, record->attach.user_id, 1, USER_ID_MAX_BYTES);
-    put_string(out, record->attach.device_id, 0, DEVICE_ID_MAX_BYTES);
+    put_u64(writer, record->attach.session_id);
+    put_u64(writer, record->attach.since_ms);
+    put_u8(writer, record->attach.was_attached ? 1 : 0);
+    put_string(writer, record->attach.user_id, 1, USER_ID_MAX_BYTES);
+    put_string(writer, record->attach.device_id, 0, DEVICE_ID_MAX_BYTES);
 }
 
 static void read_attach(struct reader *reader, struct link_record *record)
@@ -161,9 +206,9 @@ static void read_attach(struct reader *reader, struct link_record *record)
     record->attach.device_id = read_string(reader, 0, DEVICE_ID_MAX_BYTES);
 }
 
-static void put_session(struct buffer *out, const struct link_record *record)
+static void put_session(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u64(out, record->session.session_id);
+    put_u64(writer, record->session.session_id);
 }
 
 static void read_session(struct reader *reader, struct link_record *record)
@@ -172,9 +217,9 @@ static void read_session(struct reader *reader, struct link_record *record)
 }
 
 /* synced and ready say all by their kind. */
-static void put_nothing(struct buffer *out, const struct link_record *record)
+static void put_nothing(struct writer *writer, const struct link_record *record)
 {
-    (void)out;
+    (void)writer;
     (void)record;
 }
 
@@ -184,17 +229,17 @@ static void read_nothing(struct reader *reader, struct link_record *record)
     (void)record;
 }
 
-static void put_submit(struct buffer *out, const struct link_record *record)
+static void put_submit(struct writer *writer, const struct link_record *record)
 {
     assert(record->submit.type < CALL_TYPE_COUNT);
-    buffer_put_u64(out, record->submit.seq);
-    buffer_put_u64(out, record->submit.session_id);
-    buffer_put_u64(out, record->submit.deadline_ms);
-    put_message_flags(out, record->submit.is_repeat, record->submit.is_awaited);
-    buffer_put_u8(out, (uint8_t)record->submit.type);
-    put_string(out, record->submit.to, 1, USER_ID_MAX_BYTES);
-    put_string(out, record->submit.call_id, 0, CALL_ID_MAX_BYTES);
-    put_payload(out, record->submit.payload);
+    put_u64(writer, record->submit.seq);
+    put_u64(writer, record->submit.session_id);
+    put_u64(writer, record->submit.deadline_ms);
+    put_message_flags(writer, record->submit.is_repeat, record->submit.is_awaited);
+    put_u8(writer, (uint8_t)record->submit.type);
+    put_string(writer, record->submit.to, 1, USER_ID_MAX_BYTES);
+    put_string(writer, record->submit.call_id, 0, CALL_ID_MAX_BYTES);
+    put_payload(writer, record->submit.payload);
 }
 
 static void read_submit(struct reader *reader, struct link_record *record)
@@ -209,12 +254,12 @@ static void read_submit(struct reader *reader, struct link_record *record)
     record->submit.payload = read_payload(reader);
 }
 
-static void put_delivery_outcome(struct buffer *out, const struct link_record *record)
+static void put_delivery_outcome(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u64(out, record->delivery_outcome.source_instance_id);
-    buffer_put_u64(out, record->delivery_outcome.seq);
-    buffer_put_u64(out, record->delivery_outcome.session_id);
-    put_outcome(out, record->delivery_outcome.outcome);
+    put_u64(writer, record->delivery_outcome.source_instance_id);
+    put_u64(writer, record->delivery_outcome.seq);
+    put_u64(writer, record->delivery_outcome.session_id);
+    put_outcome(writer, record->delivery_outcome.outcome);
 }
 
 static void read_delivery_outcome(struct reader *reader, struct link_record *record)
@@ -225,14 +270,14 @@ static void read_delivery_outcome(struct reader *reader, struct link_record *rec
     record->delivery_outcome.outcome = (enum outcome)read_below(reader, OUTCOME_COUNT);
 }
 
-static void put_deliver(struct buffer *out, const struct link_record *record)
+static void put_deliver(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u64(out, record->deliver.source_instance_id);
-    buffer_put_u64(out, record->deliver.seq);
-    buffer_put_u64(out, record->deliver.session_id);
-    buffer_put_u64(out, record->deliver.deadline_ms);
-    put_message_flags(out, record->deliver.is_repeat, record->deliver.is_awaited);
-    put_payload(out, record->deliver.payload);
+    put_u64(writer, record->deliver.source_instance_id);
+    put_u64(writer, record->deliver.seq);
+    put_u64(writer, record->deliver.session_id);
+    put_u64(writer, record->deliver.deadline_ms);
+    put_message_flags(writer, record->deliver.is_repeat, record->deliver.is_awaited);
+    put_payload(writer, record->deliver.payload);
 }
 
 static void read_deliver(struct reader *reader, struct link_record *record)
@@ -245,10 +290,10 @@ static void read_deliver(struct reader *reader, struct link_record *record)
     record->deliver.payload = read_payload(reader);
 }
 
-static void put_submit_outcome(struct buffer *out, const struct link_record *record)
+static void put_submit_outcome(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u64(out, record->submit_outcome.seq);
-    put_outcome(out, record->submit_outcome.outcome);
+    put_u64(writer, record->submit_outcome.seq);
+    put_outcome(writer, record->submit_outcome.outcome);
 }
 
 static void read_submit_outcome(struct reader *reader, struct link_record *record)
@@ -257,10 +302,10 @@ static void read_submit_outcome(struct reader *reader, struct link_record *recor
     record->submit_outcome.outcome = (enum outcome)read_below(reader, OUTCOME_COUNT);
 }
 
-static void put_evict(struct buffer *out, const struct link_record *record)
+static void put_evict(struct writer *writer, const struct link_record *record)
 {
-    buffer_put_u64(out, record->evict.session_id);
-    buffer_put_u16(out, record->evict.close_code);
+    put_u64(writer, record->evict.session_id);
+    put_u16(writer, record->evict.close_code);
 }
 
 static void read_evict(struct reader *reader, struct link_record *record)
@@ -269,55 +314,61 @@ static void read_evict(struct reader *reader, struct link_record *record)
     record->evict.close_code = read_u16(reader);
 }
 
-/* A body's two directions; a kind without them does not exist. */
+/* A body's two directions, and its length without strings' and payloads' bytes; a kind without them
+ * does not exist. */
 struct body_codec {
-    void (*put)(struct buffer *out, const struct link_record *record);
+    void (*put)(struct writer *writer, const struct link_record *record);
     void (*read)(struct reader *reader, struct link_record *record);
+    size_t fixed_bytes;
 };
 
 static const struct body_codec body_codecs[LINK_RECORD_KIND_COUNT] = {
-    [LINK_HELLO] = {put_greeting, read_greeting},
-    [LINK_ATTACH] = {put_attach, read_attach},
-    [LINK_DETACH] = {put_session, read_session},
-    [LINK_RETIRE] = {put_session, read_session},
-    [LINK_SYNCED] = {put_nothing, read_nothing},
-    [LINK_SUBMIT] = {put_submit, read_submit},
-    [LINK_DELIVERY_OUTCOME] = {put_delivery_outcome, read_delivery_outcome},
-    [LINK_WELCOME] = {put_greeting, read_greeting},
-    [LINK_ATTACHED] = {put_session, read_session},
-    [LINK_RETIRED] = {put_session, read_session},
-    [LINK_READY] = {put_nothing, read_nothing},
-    [LINK_DELIVER] = {put_deliver, read_deliver},
-    [LINK_SUBMIT_OUTCOME] = {put_submit_outcome, read_submit_outcome},
-    [LINK_EVICT] = {put_evict, read_evict},
+    [LINK_HELLO] = {put_greeting, read_greeting, 2 + 8},
+    [LINK_ATTACH] = {put_attach, read_attach, 8 + 8 + 1 + 1 + 1},
+    [LINK_DETACH] = {put_session, read_session, 8},
+    [LINK_RETIRE] = {put_session, read_session, 8},
+    [LINK_SYNCED] = {put_nothing, read_nothing, 0},
+    [LINK_SUBMIT] = {put_submit, read_submit, 8 + 8 + 8 + 1 + 1 + 1 + 1},
+    [LINK_DELIVERY_OUTCOME] = {put_delivery_outcome, read_delivery_outcome, 8 + 8 + 8 + 1},
+    [LINK_WELCOME] = {put_greeting, read_greeting, 2 + 8},
+    [LINK_ATTACHED] = {put_session, read_session, 8},
+    [LINK_RETIRED] = {put_session, read_session, 8},
+    [LINK_READY] = {put_nothing, read_nothing, 0},
+    [LINK_DELIVER] = {put_deliver, read_deliver, 8 + 8 + 8 + 8 + 1},
+    [LINK_SUBMIT_OUTCOME] = {put_submit_outcome, read_submit_outcome, 8 + 1},
+    [LINK_EVICT] = {put_evict, read_evict, 8 + 2},
 };
 
-/* The length stands before the body that it counts: it is written last, in its place. */
-static void set_body_len(struct buffer *out, size_t record_start)
+static size_t body_bytes(const struct link_record *record)
 {
-    uint8_t *place = out->data + out->begin + record_start;
-    size_t body_len = buffer_len(out) - record_start - LINK_RECORD_HEADER_BYTES;
-    for (size_t i = 0; i < sizeof(uint32_t); i++) {
-        place[i] = (uint8_t)(body_len >> (8 * i));
+    size_t bytes = body_codecs[record->kind].fixed_bytes;
+    switch (record->kind) {
+    case LINK_ATTACH:
+        return bytes + record->attach.user_id.len + record->attach.device_id.len;
+    case LINK_SUBMIT:
+        return bytes + record->submit.to.len + record->submit.call_id.len +
+               record->submit.payload.len;
+    case LINK_DELIVER:
+        return bytes + record->deliver.payload.len;
+    default:
+        return bytes;
     }
 }
 
 void link_record_put(struct buffer *out, const struct link_record *record)
 {
     assert(record->kind < LINK_RECORD_KIND_COUNT && body_codecs[record->kind].put != NULL);
-    if (out->failed) {
+    size_t body_len = body_bytes(record);
+    uint8_t *room = buffer_reserve(out, LINK_RECORD_HEADER_BYTES + body_len);
+    if (room == NULL) {
         return;
     }
-    size_t start = buffer_len(out);
-    buffer_put_u32(out, 0);
-    buffer_put_u8(out, (uint8_t)record->kind);
-    body_codecs[record->kind].put(out, record);
-    if (out->failed) {
-        buffer_truncate(out, start);
-        out->failed = true;
-        return;
-    }
-    set_body_len(out, start);
+    struct writer writer = {.at = room};
+    put_u32(&writer, (uint32_t)body_len);
+    put_u8(&writer, (uint8_t)record->kind);
+    body_codecs[record->kind].put(&writer, record);
+    assert(writer.at == room + LINK_RECORD_HEADER_BYTES + body_len);
+    buffer_commit(out, LINK_RECORD_HEADER_BYTES + body_len);
 }
 
 enum parse_result link_record_decode(struct slice *batch, struct link_record *record)

@@ -1,5 +1,6 @@
 /* A hash table of structs that embed a map_node, found by a byte string. The table owns neither
- * the structs nor their keys. Keyed SipHash: whoever chooses the keys cannot choose collisions.
+ * the structs nor their keys. With a hash key, SipHash: whoever chooses the keys cannot choose
+ * collisions. Without one, a few multiplications: for keys of whole 64-bit words that are ours.
  * A node is in at most one map. */
 #pragma once
 
@@ -15,12 +16,13 @@ struct map {
     struct map_node **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;        /* nodes in the map */
+    bool is_keyed;
     uint8_t hash_key[16];
     struct slice (*key_of)(const struct map_node *node);
 };
 
-/* False: no memory. */
-MUST_CHECK bool map_init(struct map *map, const uint8_t hash_key[16],
+/* `hash_key` NULL: keys are ours. False: no memory. */
+MUST_CHECK bool map_init(struct map *map, const uint8_t *hash_key,
                          struct slice (*key_of)(const struct map_node *node));
 /* Frees the table, not the nodes. */
 void map_fini(struct map *map);
