@@ -26,6 +26,8 @@ enum {
     START_AFTER_MS = 50, /* all workers have seen the start by then */
     POLL_MS = 20,
     PROGRESS_EVERY = 25, /* polls */
+    PROGRESS_MS = POLL_MS * PROGRESS_EVERY,
+    MS_PER_S = 1000,
 };
 
 struct load {
@@ -127,8 +129,7 @@ static void show_progress(struct load *load, const char *what)
         return;
     }
     uint64_t delivered = sum_of(load, true);
-    uint64_t per_s =
-        (delivered - load->delivered_shown) * (NS_PER_S / NS_PER_MS) / (POLL_MS * PROGRESS_EVERY);
+    uint64_t per_s = (delivered - load->delivered_shown) * MS_PER_S / PROGRESS_MS;
     load->delivered_shown = delivered;
     (void)fprintf(stderr, "\r%-10s %8" PRIu64 " connections %10" PRIu64 " messages/s ", what,
                   sum_of(load, false), per_s);
@@ -229,7 +230,7 @@ static void read_costs_end(struct load *load, double window_s)
         bool is_counted = process_times_add(&end, load->workers[i]);
         if (is_counted) {
             struct process_times spent = process_times_since(&load->generator_begin[i], &end);
-            double share = (double)spent.cpu_ns / NS_PER_S / window_s;
+            double share = window_s > 0 ? (double)spent.cpu_ns / NS_PER_S / window_s : 0;
             report->generator.cpu_ns += spent.cpu_ns;
             report->busiest_share = share > report->busiest_share ? share : report->busiest_share;
         }
@@ -243,8 +244,11 @@ static void read_costs_end(struct load *load, double window_s)
 static bool run(struct load *load)
 {
     struct load_moments *moments = &load->share->moments;
-    if (!wait_for_connections(load)) {
+    if (!wait_for_connections(load) || is_interrupted != 0) {
         return false;
+    }
+    if (sum_of(load, false) == 0 && load->options.mode != LOAD_CHURN) {
+        is_interrupted = 1; /* not one connection: nothing to wait for */
     }
     uint64_t start_ns = ws_client_clock_ns() + (uint64_t)START_AFTER_MS * NS_PER_MS;
     uint64_t begin_ns = start_ns + load->options.warmup_ms * NS_PER_MS;
@@ -309,7 +313,8 @@ int main(int argc, char **argv)
     clear_progress(&load);
     if (!is_done) {
         end_workers(&load);
-        (void)fprintf(stderr, "switchboard-load: a worker has failed\n");
+        (void)fprintf(stderr, "switchboard-load: %s\n",
+                      is_interrupted != 0 ? "interrupted" : "a worker has failed");
         return 1;
     }
     sum_up(&load);

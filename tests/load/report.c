@@ -117,13 +117,13 @@ static void print_costs(const struct load_report *report)
 void report_print_table(const struct load_report *report)
 {
     const struct load_options *options = report->options;
-    (void)printf("%s loop", load_mode_name(options->mode));
+    (void)printf("%s", load_mode_name(options->mode));
     if (options->mode == LOAD_CLOSED) {
-        (void)printf(": %" PRIu64 " pairs, %" PRIu64 " messages in flight in each, %s",
+        (void)printf(" loop: %" PRIu64 " pairs, %" PRIu64 " messages in flight in each, %s",
                      options->pairs, options->in_flight,
                      options->is_alone ? "each in a write of its own" : "written together");
     } else if (options->mode == LOAD_OPEN) {
-        (void)printf(": %" PRIu64 " pairs, %" PRIu64 " messages a second", options->pairs,
+        (void)printf(" loop: %" PRIu64 " pairs, %" PRIu64 " messages a second", options->pairs,
                      options->rate);
     }
     (void)printf("\n  %-18s %" PRIu64 "\n", "connections", report->connections);

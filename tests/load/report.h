@@ -1,35 +1,38 @@
 /* What a load has found out, as a table for people or as one JSON object for programs.
  *
- * The object's members; times are microseconds, with fractions, where the name ends in _us:
+ * The object's members; what ends in _us is microseconds, with fractions:
  *
- *   mode                 "closed", "open", "connect-only" or "churn"
+ *   mode               "closed", "open", "connect-only" or "churn"
  *   dialect, workers, message_bytes
- *   pairs, in_flight     as asked for; pairs without the flooding ones; 0 where they mean nothing
- *   together             false: each message was sent in a write of its own
- *   rate                 messages/s as asked for; 0: closed loop
- *   seconds              the window's length
- *   connections          open at the window's end
- *   connection_errors    {NAME: count}: connections that were refused, or ended when nobody wanted
- *                        it ("refused-503", "connection-refused", "reset", "closed-4001", ...)
- *   sent                 messages, over the whole run
- *   delivered, per_s     in the window
- *   errors               {CODE: count} over the whole run, as the server reported them; "not-sent":
- *                        an open loop's message whose sender could not take it
- *   wrong                {lost, doubled, misrouted, reordered, altered, wrong_from} over the whole
- *                        run; all 0 in a good one
- *   latency_us           {count, p50, p90, p99, p999, max, mean} from when a message was due to
- * when it was read by its receiver; in the window lag_us               the same, from when it was
- * due to when it was sent: what the generator itself was late; open loop only server null without
- * --server-pid; all processes together, over the window: cpu_us_per_message   null when nothing was
- * delivered cpu_s, user_s, sys_s cpu_us_per_handshake only churn, else null switches_per_message
- * context switches; null when nothing was delivered rss_kb, pss_kb       at the window's end, while
- * all connections are open rss_before_kb, pss_before_kb  before the first connection generator
- * {cpu_us_per_message, cpu_s, busiest_share}: the last is the share of a core that the busiest
- * worker took handshakes           {count, per_s, latency_us}: churn: per_s and latency_us in the
- * window; else over the time in which the connections were opened flood                null without
- * --flood-pairs: {pairs, in_flight, sent, delivered, per_s, errors, wrong, latency_us}
+ *   pairs, in_flight   as asked for, without the flooding pairs; 0 where they mean nothing
+ *   together           false: each message was sent in a write of its own
+ *   rate               messages/s as asked for; 0: no open loop
+ *   seconds            the window's length
+ *   connections        open at the window's end
+ *   connection_errors  {NAME: count}: connections that failed, or ended before they should have:
+ *                      "refused-503", "connection-refused", "no-answer", "reset", "closed-4001"...
+ *   sent               messages, over the whole run
+ *   delivered, per_s   in the window
+ *   errors             {CODE: count} as the server reported them, over the whole run; "not-sent":
+ *                      the sender of an open loop's message could not take it
+ *   wrong              {lost, doubled, misrouted, reordered, altered, wrong_from} over the whole
+ * run latency_us         {count, p50, p90, p99, p999, max, mean} from when a message was due until
+ *                      its receiver has read it; in the window
+ *   lag_us             the same, from when it was due until it was sent, that is, how late the
+ *                      generator itself was; open loop only
+ *   server             null without --server-pid; of all those processes together, in the window:
+ *                      {cpu_us_per_message, cpu_us_per_handshake (churn), cpu_s, user_s, sys_s,
+ *                      switches_per_message, rss_kb, pss_kb, rss_before_kb, pss_before_kb}; null
+ *                      where there was no message or handshake; memory is that at the window's
+ *                      end, with all connections open, and before the first connection
+ *   generator          {cpu_us_per_message, cpu_s, busiest_share}: the last one is the share of a
+ *                      core that the busiest worker took
+ *   handshakes         {count, in_window, per_s, latency_us}: the last two in the window for churn,
+ *                      else over the time in which the connections were opened
+ *   flood              null without --flood-pairs: {pairs, in_flight, sent, delivered, per_s,
+ *                      errors, wrong, latency_us}
  *
- * Where messages of both groups are meant (the costs of server and generator), both are counted. */
+ * The costs of server and generator are divided by the messages of all pairs, flooding or not. */
 #pragma once
 
 #include "tests/load/load_options.h"
