@@ -65,11 +65,6 @@ const struct dialect *dialect_find(const char *name)
     return NULL;
 }
 
-const char *dialect_names(void)
-{
-    return "switchboard, yardstick, ws-map, uws or peerjs";
-}
-
 static uint32_t append(char *text, uint32_t len, const char *from, size_t count)
 {
     assert(len + count < DIALECT_TEXT_MAX_BYTES);

@@ -31,8 +31,6 @@ enum { DIALECT_USER_MAX_BYTES = 96, DIALECT_TEXT_MAX_BYTES = 512 };
 
 /* NULL: no dialect has that name. */
 const struct dialect *dialect_find(const char *name);
-/* All names, for --help. */
-const char *dialect_names(void);
 
 /* Fills in a template; returns the text's length, below DIALECT_TEXT_MAX_BYTES. */
 uint32_t dialect_fill(char *text, const char *template, const char *self, const char *peer);

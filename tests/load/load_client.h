@@ -18,11 +18,12 @@ struct load_client {
     uint64_t sent;
     uint64_t failed;      /* of those, what the server reported as not delivered */
     uint64_t unconfirmed; /* of the failed, what may have been delivered all the same */
-    uint64_t begun_ns;    /* when its connection was due */
-    uint32_t number;      /* of its user */
-    uint32_t owed;        /* messages that take the place of failed ones */
-    uint8_t group;        /* enum load_group */
-    bool is_closed_loop;  /* answers each message */
+    uint64_t due_ns;      /* when its connection was to be begun, and when it was */
+    uint64_t begun_ns;
+    uint32_t number;     /* of its user */
+    uint32_t owed;       /* messages that take the place of failed ones */
+    uint8_t group;       /* enum load_group */
+    bool is_closed_loop; /* answers each message */
     bool is_dirty;
 };
 

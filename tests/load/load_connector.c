@@ -5,7 +5,10 @@
 enum {
     BEGINS_PER_TURN = 256,
     CLOSE_NORMAL = 1000,
+    NS_PER_S = 1000000000,
 };
+
+#define HANDSHAKE_TIMEOUT_NS (UINT64_C(15) * NS_PER_S)
 
 static bool is_churn(const struct load_worker *worker)
 {
@@ -59,7 +62,8 @@ static void begin(struct load_worker *worker, struct load_client *client, uint64
     (void)dialect_fill(path, worker->format.dialect->path, user, "");
     worker->begun++;
     worker->connecting++;
-    client->begun_ns = due_ns;
+    client->due_ns = due_ns;
+    client->begun_ns = ws_client_clock_ns();
     struct ws_client_route route = {
         .target = (const struct sockaddr *)&target->address,
         .target_len = target->address_len,
@@ -100,13 +104,8 @@ void load_connector_pump(struct load_worker *worker)
             return;
         }
         struct load_client *client = next_client(worker);
-        if (client == NULL) { /* churn: all wait for the server to close; it is not keeping up */
-            if (has_rate(worker)) {
-                worker->begun++;
-                event_counts_add(&worker->results->connection_ends, slice_from_string("not-begun"),
-                                 1);
-            }
-            return;
+        if (client == NULL) {
+            return; /* churn: all wait for the server, which is not keeping up */
         }
         begin(worker, client, due_ns);
     }
@@ -136,13 +135,13 @@ void load_connector_on_open(struct load_client *client)
     worker->connecting--;
     worker->open_count++;
     if (results->count++ == 0) {
-        results->first_begin_ns = client->begun_ns;
+        results->first_begin_ns = client->due_ns;
     }
     results->last_end_ns = now_ns;
     bool is_in_window = load_worker_is_in_window(worker, now_ns);
     results->in_window += is_in_window;
     if (is_in_window || !is_churn(worker)) {
-        histogram_add(&results->latency, now_ns - client->begun_ns);
+        histogram_add(&results->latency, now_ns - client->due_ns);
     }
     if (is_churn(worker)) {
         ws_client_close(&client->ws, CLOSE_NORMAL);
@@ -163,5 +162,22 @@ void load_connector_on_gone(struct load_client *client, bool was_open, const cha
     if (is_churn(worker)) {
         client->next = worker->idle;
         worker->idle = client;
+    }
+}
+
+void load_connector_tick(struct load_worker *worker, uint64_t now_ns)
+{
+    if (worker->connecting == 0 || now_ns < worker->look_for_silent_ns) {
+        return;
+    }
+    worker->look_for_silent_ns = now_ns + NS_PER_S;
+    for (uint32_t i = 0; i < worker->client_count; i++) {
+        struct load_client *client = &worker->clients[i];
+        enum ws_client_state state = client->ws.state;
+        if ((state == WS_CLIENT_CONNECTING || state == WS_CLIENT_HANDSHAKE) &&
+            now_ns > client->begun_ns + HANDSHAKE_TIMEOUT_NS) {
+            ws_client_abort(&client->ws);
+            load_connector_on_gone(client, false, "no-answer");
+        }
     }
 }

@@ -8,6 +8,8 @@
 MUST_CHECK bool load_connector_start(struct load_worker *worker);
 /* To be called at the end of each turn, and at each tick. */
 void load_connector_pump(struct load_worker *worker);
+/* To be called at each tick: gives up on handshakes that have no answer. */
+void load_connector_tick(struct load_worker *worker, uint64_t now_ns);
 /* Every connection has been begun, and has its answer. */
 bool load_connector_is_done(const struct load_worker *worker);
 

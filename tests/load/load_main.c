@@ -1,8 +1,13 @@
-/* switchboard-load: a load of clients that check every message, see --help. The parent: starts the
- * workers, sets the moments of the run, looks at the servers, reports. */
-#include "tests/load/load_report.h"
+/* switchboard-load: puts load on a signaling server and checks every message.
+ *
+ * The parent starts the workers, each a process with clients and a loop of its own, says when the
+ * window begins and ends, and looks at the servers' costs at exactly these moments; what the
+ * workers have counted it finds in memory that all share. */
 #include "tests/load/load_worker.h"
+#include "tests/load/process_stats.h"
+#include "tests/load/report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,249 +20,309 @@
 #include <unistd.h>
 
 enum {
-    NS_PER_S = 1000000000,
-    NS_PER_MS = 1000000,
-    POLL_MS = 5,
-    START_LEAD_MS = 50, /* so that all workers start at the same moment */
-    PROGRESS_MS = 500,
-    CONNECT_TIMEOUT_MS = 300000,
     EXIT_USAGE = 2,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
+    START_AFTER_MS = 50, /* all workers have seen the start by then */
+    POLL_MS = 20,
+    PROGRESS_EVERY = 25, /* polls */
+    PROGRESS_MS = POLL_MS * PROGRESS_EVERY,
+    MS_PER_S = 1000,
 };
 
-struct parent {
+struct load {
     struct load_options options;
     struct load_share *share;
-    size_t share_bytes;
     pid_t workers[LOAD_WORKERS_MAX];
+    struct process_times server_begin;
+    struct process_times generator_begin[LOAD_WORKERS_MAX];
     struct load_report report;
-    uint64_t progress_ns; /* when a line was shown last */
-    bool shows_progress;
+    /* Sums over the workers. */
+    struct group_results groups[GROUP_COUNT];
+    struct handshake_results handshakes;
+    struct event_counts connection_ends;
+    uint64_t polls;
+    uint64_t delivered_shown;
+    bool has_progress_line;
 };
 
-static uint64_t now_ns(void)
+static volatile sig_atomic_t is_interrupted;
+
+static void on_signal(int signal_no)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    (void)signal_no;
+    is_interrupted = 1;
 }
 
-static void show_progress(struct parent *parent, const char *what)
+/* Returns early, if at all, when a signal has come. */
+static void sleep_until(uint64_t at_ns)
 {
-    uint64_t now = now_ns();
-    if (!parent->shows_progress || now < parent->progress_ns + (uint64_t)PROGRESS_MS * NS_PER_MS) {
-        return;
-    }
-    parent->progress_ns = now;
-    uint64_t connections = 0;
-    uint64_t delivered = 0;
-    for (uint64_t i = 0; i < parent->options.workers; i++) {
-        connections += atomic_load(&parent->share->workers[i].connections);
-        delivered += atomic_load(&parent->share->workers[i].delivered);
-    }
-    (void)fprintf(stderr, "\r%-10s %" PRIu64 " connections, %" PRIu64 " delivered   ", what,
-                  connections, delivered);
+    struct timespec at = {
+        .tv_sec = (time_t)(at_ns / NS_PER_S),
+        .tv_nsec = (long)(at_ns % NS_PER_S),
+    };
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
 }
 
-static void end_progress(const struct parent *parent)
+static bool start_workers(struct load *load)
 {
-    if (parent->shows_progress) {
-        (void)fprintf(stderr, "\r\033[K");
-    }
-}
-
-static void pause_ms(uint64_t ms)
-{
-    struct timespec time = {.tv_sec = (time_t)(ms / 1000),
-                            .tv_nsec = (long)(ms % 1000) * NS_PER_MS};
-    (void)nanosleep(&time, NULL);
-}
-
-static bool workers_are_there(const struct parent *parent)
-{
-    for (uint64_t i = 0; i < parent->options.workers; i++) {
-        if (waitpid(parent->workers[i], NULL, WNOHANG) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool all_are_connected(const struct parent *parent)
-{
-    uint64_t i = 0;
-    while (i < parent->options.workers && atomic_load(&parent->share->workers[i].is_connected)) {
-        i++;
-    }
-    return i == parent->options.workers;
-}
-
-/* False: a worker has ended early, or it takes too long. */
-static bool wait_for_connections(struct parent *parent)
-{
-    uint64_t deadline_ns = now_ns() + (uint64_t)CONNECT_TIMEOUT_MS * NS_PER_MS;
-    while (!all_are_connected(parent)) {
-        if (!workers_are_there(parent) || now_ns() > deadline_ns) {
-            return false;
-        }
-        show_progress(parent, "connecting");
-        pause_ms(POLL_MS);
-    }
-    return true;
-}
-
-static bool wait_until(struct parent *parent, uint64_t moment_ns, const char *what)
-{
-    while (now_ns() < moment_ns) {
-        if (!workers_are_there(parent)) {
-            return false;
-        }
-        show_progress(parent, what);
-        uint64_t left_ms = (moment_ns - now_ns()) / NS_PER_MS;
-        pause_ms(left_ms < POLL_MS ? left_ms : POLL_MS);
-    }
-    return true;
-}
-
-static bool start_workers(struct parent *parent)
-{
-    parent->share_bytes =
-        sizeof *parent->share + parent->options.workers * sizeof parent->share->workers[0];
-    parent->share =
-        mmap(NULL, parent->share_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (parent->share == MAP_FAILED) {
+    size_t count = load->options.workers;
+    size_t bytes = sizeof *load->share + count * sizeof load->share->workers[0];
+    load->share = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (load->share == MAP_FAILED) {
         return false;
     }
-    for (uint64_t i = 0; i < parent->options.workers; i++) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            _exit(load_worker_run(&parent->options, parent->share, (uint32_t)i));
-        }
-        if (pid < 0) {
+    pid_t parent = getpid();
+    for (uint32_t i = 0; i < count; i++) {
+        load->workers[i] = fork();
+        if (load->workers[i] < 0) {
             return false;
         }
-        parent->workers[i] = pid;
+        if (load->workers[i] == 0) {
+            (void)signal(SIGINT, SIG_IGN); /* the parent says when it is over */
+            (void)signal(SIGTERM, SIG_DFL);
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != parent) {
+                _exit(1);
+            }
+            exit(load_worker_run(&load->options, load->share, i));
+        }
     }
     return true;
 }
 
-static bool read_servers(const struct parent *parent, struct process_stats *stats)
+static void end_workers(struct load *load)
 {
-    bool is_read = process_stats_read(parent->options.servers, parent->options.server_count, stats);
-    if (!is_read) {
-        (void)fprintf(stderr, "switchboard-load: a --server-pid cannot be read\n");
+    for (size_t i = 0; i < load->options.workers; i++) {
+        if (load->workers[i] > 0) {
+            (void)kill(load->workers[i], SIGKILL);
+            (void)waitpid(load->workers[i], NULL, 0);
+        }
     }
-    return is_read;
 }
 
-/* Once everybody is connected: sets the window, and measures it. */
-static bool measure(struct parent *parent)
+/* False: a worker has ended, which it does not before it is told to. */
+static bool all_run(struct load *load)
 {
-    const struct load_options *options = &parent->options;
-    struct load_moments *moments = &parent->share->moments;
-    struct process_stats generator_before;
-    struct process_stats before;
-    struct process_stats after;
-    uint64_t start_ns = now_ns() + (uint64_t)START_LEAD_MS * NS_PER_MS;
-    uint64_t begin_ns = start_ns + options->warmup_ms * NS_PER_MS;
-    uint64_t end_ns = begin_ns + options->window_ms * NS_PER_MS;
+    for (size_t i = 0; i < load->options.workers; i++) {
+        if (waitpid(load->workers[i], NULL, WNOHANG) != 0) {
+            load->workers[i] = 0;
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t sum_of(const struct load *load, bool of_delivered)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < load->options.workers; i++) {
+        struct worker_results *results = &load->share->workers[i];
+        sum += atomic_load(of_delivered ? &results->delivered : &results->connections);
+    }
+    return sum;
+}
+
+static void show_progress(struct load *load, const char *what)
+{
+    if (!load->has_progress_line || load->polls++ % PROGRESS_EVERY != 0) {
+        return;
+    }
+    uint64_t delivered = sum_of(load, true);
+    uint64_t per_s = (delivered - load->delivered_shown) * MS_PER_S / PROGRESS_MS;
+    load->delivered_shown = delivered;
+    (void)fprintf(stderr, "\r%-10s %8" PRIu64 " connections %10" PRIu64 " messages/s ", what,
+                  sum_of(load, false), per_s);
+}
+
+static void clear_progress(const struct load *load)
+{
+    if (load->has_progress_line) {
+        (void)fprintf(stderr, "\r%60s\r", "");
+    }
+}
+
+/* Waits a while. False: a worker has ended. */
+static bool poll_once(struct load *load, const char *what)
+{
+    show_progress(load, what);
+    sleep_until(ws_client_clock_ns() + (uint64_t)POLL_MS * NS_PER_MS);
+    return all_run(load);
+}
+
+static bool wait_for_connections(struct load *load)
+{
+    for (size_t i = 0; i < load->options.workers && is_interrupted == 0;) {
+        if (atomic_load(&load->share->workers[i].is_connected)) {
+            i++;
+        } else if (!poll_once(load, "connecting")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool wait_until(struct load *load, uint64_t at_ns, const char *what)
+{
+    while (is_interrupted == 0 &&
+           ws_client_clock_ns() + (uint64_t)2 * POLL_MS * NS_PER_MS < at_ns) {
+        if (!poll_once(load, what)) {
+            return false;
+        }
+    }
+    if (is_interrupted == 0) {
+        sleep_until(at_ns);
+    }
+    return all_run(load);
+}
+
+static bool wait_for_results(struct load *load)
+{
+    for (size_t i = 0; i < load->options.workers;) {
+        if (atomic_load(&load->share->workers[i].is_done)) {
+            i++;
+        } else if (!poll_once(load, "draining")) {
+            return false;
+        }
+    }
+    atomic_store(&load->share->moments.may_end, true);
+    return true;
+}
+
+static struct process_times server_times(const struct load *load)
+{
+    struct process_times times = {0};
+    for (size_t i = 0; i < load->options.server_count; i++) {
+        pid_t pid = load->options.servers[i];
+        if (!process_times_add(&times, pid)) {
+            (void)fprintf(stderr, "warning: --server-pid %d: there is no such process\n", (int)pid);
+        }
+    }
+    return times;
+}
+
+static struct process_memory server_memory(const struct load *load)
+{
+    struct process_memory memory = {0};
+    for (size_t i = 0; i < load->options.server_count; i++) {
+        bool is_counted = process_memory_add(&memory, load->options.servers[i]);
+        (void)is_counted; /* else server_times says so */
+    }
+    return memory;
+}
+
+static void read_costs_begin(struct load *load)
+{
+    load->server_begin = server_times(load);
+    for (size_t i = 0; i < load->options.workers; i++) {
+        bool is_counted = process_times_add(&load->generator_begin[i], load->workers[i]);
+        (void)is_counted; /* a worker that has ended ends the run */
+    }
+}
+
+static void read_costs_end(struct load *load, double window_s)
+{
+    struct load_report *report = &load->report;
+    struct process_times server_end = server_times(load);
+    report->server = process_times_since(&load->server_begin, &server_end);
+    for (size_t i = 0; i < load->options.workers; i++) {
+        struct process_times end = {0};
+        bool is_counted = process_times_add(&end, load->workers[i]);
+        if (is_counted) {
+            struct process_times spent = process_times_since(&load->generator_begin[i], &end);
+            double share = window_s > 0 ? (double)spent.cpu_ns / NS_PER_S / window_s : 0;
+            report->generator.cpu_ns += spent.cpu_ns;
+            report->busiest_share = share > report->busiest_share ? share : report->busiest_share;
+        }
+    }
+    report->connections = sum_of(load, false);
+    report->server_after = server_memory(load);
+    report->window_s = window_s;
+}
+
+/* From the first connection to the last result. False: a worker has ended before. */
+static bool run(struct load *load)
+{
+    struct load_moments *moments = &load->share->moments;
+    if (!wait_for_connections(load) || is_interrupted != 0) {
+        return false;
+    }
+    if (sum_of(load, false) == 0 && load->options.mode != LOAD_CHURN) {
+        is_interrupted = 1; /* not one connection: nothing to wait for */
+    }
+    uint64_t start_ns = ws_client_clock_ns() + (uint64_t)START_AFTER_MS * NS_PER_MS;
+    uint64_t begin_ns = start_ns + load->options.warmup_ms * NS_PER_MS;
+    uint64_t end_ns = begin_ns + load->options.window_ms * NS_PER_MS;
     atomic_store(&moments->window_begin, begin_ns);
     atomic_store(&moments->window_end, end_ns);
     atomic_store(&moments->start, start_ns);
-    if (!wait_until(parent, begin_ns, "warming up") || !read_servers(parent, &before) ||
-        !process_stats_read(parent->workers, options->workers, &generator_before) ||
-        !wait_until(parent, end_ns, "measuring") || !read_servers(parent, &after)) {
+    if (!wait_until(load, begin_ns, "warming up")) {
         return false;
     }
-    struct process_stats generator_after;
-    if (!process_stats_read(parent->workers, options->workers, &generator_after)) {
+    read_costs_begin(load);
+    if (!wait_until(load, end_ns, "measuring")) {
         return false;
     }
-    parent->report.server = process_stats_since(&before, &after);
-    parent->report.generator = process_stats_since(&generator_before, &generator_after);
-    parent->report.window_ns = end_ns - begin_ns;
-    for (uint64_t i = 0; i < options->workers; i++) {
-        parent->report.connections += atomic_load(&parent->share->workers[i].connections);
+    if (is_interrupted != 0) {
+        end_ns = ws_client_clock_ns();
+        atomic_store(&moments->window_end, end_ns);
     }
-    return true;
+    read_costs_end(load, end_ns > begin_ns ? (double)(end_ns - begin_ns) / NS_PER_S : 0);
+    return wait_for_results(load);
 }
 
-/* False: a worker has failed. */
-static bool end_workers(struct parent *parent)
+static void sum_up(struct load *load)
 {
-    bool is_good = true;
-    atomic_store(&parent->share->moments.may_end, true);
-    for (uint64_t i = 0; i < parent->options.workers; i++) {
-        int status = 0;
-        is_good =
-            waitpid(parent->workers[i], &status, 0) == parent->workers[i] && status == 0 && is_good;
-    }
-    return is_good;
-}
-
-static void kill_workers(const struct parent *parent)
-{
-    for (uint64_t i = 0; i < parent->options.workers; i++) {
-        if (parent->workers[i] > 0) {
-            (void)kill(parent->workers[i], SIGKILL);
-        }
-    }
-}
-
-static void merge_results(struct parent *parent)
-{
-    struct worker_results *totals = &parent->report.totals;
-    for (uint64_t i = 0; i < parent->options.workers; i++) {
-        const struct worker_results *worker = &parent->share->workers[i];
+    for (size_t i = 0; i < load->options.workers; i++) {
+        const struct worker_results *results = &load->share->workers[i];
         for (int group = 0; group < GROUP_COUNT; group++) {
-            group_results_merge(&totals->groups[group], &worker->groups[group]);
+            group_results_merge(&load->groups[group], &results->groups[group]);
         }
-        handshake_results_merge(&totals->handshakes, &worker->handshakes);
-        event_counts_merge(&totals->connection_ends, &worker->connection_ends);
+        handshake_results_merge(&load->handshakes, &results->handshakes);
+        event_counts_merge(&load->connection_ends, &results->connection_ends);
     }
+    load->report.options = &load->options;
+    load->report.groups = load->groups;
+    load->report.handshakes = &load->handshakes;
+    load->report.connection_ends = &load->connection_ends;
 }
 
-static bool run(struct parent *parent)
+static void raise_descriptor_limit(void)
 {
-    struct load_report *report = &parent->report;
-    report->options = &parent->options;
-    report->has_servers = parent->options.server_count > 0;
-    if (!read_servers(parent, &report->server_before) || !start_workers(parent)) {
-        return false;
-    }
-    if (!wait_for_connections(parent) || !measure(parent)) {
-        kill_workers(parent);
-        end_progress(parent);
-        (void)fprintf(stderr, "switchboard-load: it did not come to its end\n");
-        return false;
-    }
-    bool is_good = end_workers(parent);
-    end_progress(parent);
-    merge_results(parent);
-    return is_good;
-}
-
-int main(int argc, char **argv)
-{
-    static struct parent parent;
-    enum options_result result = load_options_parse(&parent.options, argc, argv);
-    if (result != OPTIONS_RUN) {
-        return result == OPTIONS_HELP ? 0 : EXIT_USAGE;
-    }
-    (void)signal(SIGPIPE, SIG_IGN);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    parent.shows_progress = isatty(STDERR_FILENO) == 1;
-    if (!run(&parent)) {
-        return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static struct load load;
+    enum options_result parsed = load_options_parse(&load.options, argc, argv);
+    if (parsed != OPTIONS_RUN) {
+        return parsed == OPTIONS_HELP ? 0 : EXIT_USAGE;
     }
-    if (parent.options.is_json) {
-        load_report_print_json(&parent.report);
+    raise_descriptor_limit();
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    load.has_progress_line = isatty(STDERR_FILENO) != 0;
+    load.report.server_before = server_memory(&load);
+    bool is_done = start_workers(&load) && run(&load);
+    clear_progress(&load);
+    if (!is_done) {
+        end_workers(&load);
+        (void)fprintf(stderr, "switchboard-load: %s\n",
+                      is_interrupted != 0 ? "interrupted" : "a worker has failed");
+        return 1;
+    }
+    sum_up(&load);
+    if (load.options.is_json) {
+        report_print_json(&load.report);
     } else {
-        load_report_print_table(&parent.report);
+        report_print_table(&load.report);
     }
-    return load_report_is_good(&parent.report) ? 0 : 1;
+    report_print_warnings(&load.report);
+    return report_is_good(&load.report) ? 0 : 1;
 }

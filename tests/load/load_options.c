@@ -1,5 +1,7 @@
 #include "tests/load/load_options.h"
 
+#include "tests/load/message.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -18,17 +20,14 @@ enum {
     RATE_MAX = 100000000,
     SOURCE_ADDRESSES_MAX = 65000,
     SECONDS_MAX = 1000000,
-    MESSAGE_MIN_BYTES = 96,
-    MESSAGE_MAX_BYTES = 65536,
 };
 
 enum flag_kind {
     FLAG_NUMBER,
     FLAG_SECONDS, /* a decimal; kept in ms */
-    FLAG_TEXT,
-    FLAG_ON,  /* takes no value */
-    FLAG_OFF, /* the same, for the flag's opposite */
-    FLAG_CALL /* may be repeated */
+    FLAG_ON,      /* takes no value */
+    FLAG_OFF,     /* the same, for the flag's opposite */
+    FLAG_CALL     /* may be repeated */
 };
 
 struct flag {
@@ -219,9 +218,6 @@ static bool set_field(const struct flag *flag, const char *text, struct load_opt
         return parse_number(text, flag->min, flag->max, field);
     case FLAG_SECONDS:
         return parse_seconds(text, field);
-    case FLAG_TEXT:
-        memcpy(field, &text, sizeof text);
-        return true;
     case FLAG_ON:
     case FLAG_OFF:
         *(bool *)field = flag->kind == FLAG_ON;
@@ -284,13 +280,13 @@ enum options_result load_options_parse(struct load_options *options, int argc, c
         .source_addresses = 1,
         .workers = 1,
         .message_bytes = 150,
-        .warmup_ms = 1 * MS_PER_S,
-        .window_ms = 10 * MS_PER_S,
-        .drain_ms = 12 * MS_PER_S,
+        .warmup_ms = 1000,
+        .window_ms = 10000,
+        .drain_ms = 12000,
         .user_prefix = "load",
     };
     is_churn = false;
-    hold_ms = 10 * MS_PER_S;
+    hold_ms = options->window_ms;
     struct option longopts[ARRAY_LENGTH(flags) + 2] = {{.name = "help"}};
     for (size_t i = 0; i < ARRAY_LENGTH(flags); i++) {
         longopts[i + 1] = (struct option){

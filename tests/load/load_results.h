@@ -61,6 +61,7 @@ struct worker_results {
     struct event_counts connection_ends; /* those that nobody wanted */
     /* For the parent while the run lasts. */
     _Atomic bool is_connected; /* all that could be */
+    _Atomic bool is_done;      /* the results above are final */
     _Atomic uint64_t connections;
     _Atomic uint64_t delivered;
 };

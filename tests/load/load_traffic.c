@@ -8,7 +8,7 @@ enum {
 
 bool load_traffic_init(struct load_worker *worker)
 {
-    size_t scratch_bytes = 0;
+    size_t scratch_bytes = 1;
     for (uint32_t i = 0; i < worker->client_count; i++) {
         struct load_client *client = &worker->clients[i];
         struct load_client *partner = &worker->clients[i ^ 1U];
@@ -69,7 +69,7 @@ static void on_send_due(struct pacer *pacer)
 {
     struct load_worker *worker = container_of(pacer, struct load_worker, send_pacer);
     uint64_t now_ns = ws_client_clock_ns();
-    uint64_t start_ns = atomic_load(&worker->share->moments.start);
+    uint64_t start_ns = worker->send_start_ns;
     uint64_t due_ns = pacer_due_ns(start_ns, worker->rate_per_s, worker->sent_by_rate);
     for (int i = 0; i < SENDS_PER_TURN && due_ns <= now_ns; i++) {
         if (!load_worker_may_send(worker, due_ns)) {
@@ -83,12 +83,16 @@ static void on_send_due(struct pacer *pacer)
 
 static bool start_open_loop(struct load_worker *worker)
 {
-    worker->rate_per_s = (double)worker->options->rate * (double)(worker->steady_count / 2) /
-                         (double)worker->options->pairs;
+    double rate_per_s = (double)worker->options->rate;
+    double share = (double)worker->steady_count / (double)(2 * worker->options->pairs);
+    worker->rate_per_s = rate_per_s * share;
+    /* The workers take turns. */
+    worker->send_start_ns =
+        pacer_due_ns(atomic_load(&worker->share->moments.start), rate_per_s, worker->index);
     if (!pacer_init(&worker->send_pacer, worker->loop, on_send_due)) {
         return false;
     }
-    pacer_set(&worker->send_pacer, atomic_load(&worker->share->moments.start));
+    pacer_set(&worker->send_pacer, worker->send_start_ns);
     return true;
 }
 

@@ -77,6 +77,12 @@ static void start(struct load_worker *worker)
     }
 }
 
+/* Nothing is on its way, or nothing can arrive any more. */
+static bool is_drained(const struct load_worker *worker)
+{
+    return worker->connecting == 0 && (worker->under_way <= 0 || worker->open_count == 0);
+}
+
 /* Moves on to the next phase if this one is over. */
 static void advance(struct load_worker *worker, uint64_t now_ns)
 {
@@ -101,7 +107,7 @@ static void advance(struct load_worker *worker, uint64_t now_ns)
         }
         break;
     case PHASE_DRAINING:
-        if ((worker->under_way <= 0 && worker->connecting == 0) || now_ns >= worker->phase_end_ns) {
+        if (is_drained(worker) || now_ns >= worker->phase_end_ns) {
             worker->phase = PHASE_LINGERING;
             worker->phase_end_ns = now_ns + (uint64_t)LINGER_MS * NS_PER_MS;
         }
@@ -110,6 +116,7 @@ static void advance(struct load_worker *worker, uint64_t now_ns)
         if (now_ns >= worker->phase_end_ns) {
             worker->phase = PHASE_DONE;
             load_traffic_settle(worker);
+            atomic_store(&worker->results->is_done, true);
         }
         break;
     case PHASE_DONE:
@@ -128,6 +135,7 @@ static void on_tick(struct loop_timer *timer)
     atomic_store(&worker->results->delivered, worker->delivered);
     advance(worker, now_ns);
     load_traffic_tick(worker);
+    load_connector_tick(worker, now_ns);
     send_heartbeats(worker, now_ns);
     loop_timer_set(worker->loop, timer, loop_now_ms(worker->loop) + LOOP_TIMER_TICK_MS);
 }

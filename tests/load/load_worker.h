@@ -40,12 +40,14 @@ struct load_worker {
     /* Connecting (load_connector.c). */
     struct load_client *idle; /* churn: clients without a connection */
     uint64_t connect_start_ns;
-    uint64_t begun;      /* connections ever begun */
-    uint32_t connecting; /* handshakes under way */
+    uint64_t look_for_silent_ns; /* when to look next for handshakes that have no answer */
+    uint64_t begun;              /* connections ever begun */
+    uint32_t connecting;         /* handshakes under way */
     uint32_t open_count;
 
     /* Messages (load_client.c, load_traffic.c). */
     struct load_client *dirty; /* open loop: something is queued in this turn */
+    uint64_t send_start_ns;    /* open loop: the first message */
     double rate_per_s;
     uint64_t sent_by_rate;
     int64_t under_way; /* messages without an end */

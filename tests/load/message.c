@@ -276,7 +276,7 @@ static enum message_verdict judge(const struct message_format *format,
         return MESSAGE_MISROUTED;
     }
     struct slice from = find_string(text, dialect->from_key);
-    bool is_named = dialect->from == FROM_FIRST || from.len > 0;
+    bool is_named = from.len > 0 || (dialect->from == FROM_FIRST && to.len > 0);
     return is_named && !slice_equal_string(from, partner) ? MESSAGE_WRONG_FROM : MESSAGE_ALTERED;
 }
 

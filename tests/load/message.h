@@ -16,8 +16,7 @@ enum { MESSAGE_MIN_BYTES = 96, MESSAGE_MAX_BYTES = 65536 };
 struct message_format {
     const struct dialect *dialect;
     const char *user_prefix;
-    size_t
-        message_bytes; /* the padding fills up to this; a message without padding may be longer */
+    size_t message_bytes; /* padding fills up to this; a message without any may be longer */
 };
 
 /* The texts of one client: what its messages begin with, and what those that it gets do. */

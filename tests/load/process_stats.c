@@ -1,118 +1,136 @@
 #include "tests/load/process_stats.h"
 
+#include <ctype.h>
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { PATH_MAX_BYTES = 320, LINE_MAX_BYTES = 1024, DECIMAL = 10, NS_PER_S = 1000000000 };
+enum {
+    PATH_MAX_BYTES = 320,
+    LINE_MAX_BYTES = 1024,
+    DECIMAL = 10,
+};
 
-/* A file's first line. False: there is none. */
-static bool read_line(const char *path, char line[LINE_MAX_BYTES])
-{
-    FILE *file = fopen(path, "r");
-    bool is_read = file != NULL && fgets(line, LINE_MAX_BYTES, file) != NULL;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return is_read;
-}
-
-/* The number behind `label` in a file of such lines; 0: no such line. */
-static uint64_t read_labelled(const char *path, const char *label)
+/* The number behind the first line that begins with `key`; 0: there is none. */
+static uint64_t read_row(FILE *file, const char *key)
 {
     char line[LINE_MAX_BYTES];
-    uint64_t value = 0;
-    FILE *file = fopen(path, "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (strncmp(line, label, strlen(label)) == 0) {
-            value = strtoull(line + strlen(label), NULL, DECIMAL);
-            break;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, key, strlen(key)) == 0) {
+            return strtoull(line + strlen(key), NULL, DECIMAL);
         }
     }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return value;
+    return 0;
 }
 
-static void add_thread(const char *task_dir, const char *tid, struct process_stats *stats)
+/* The first row of each file is what we look for first, so one pass is enough. */
+static bool read_rows(const char *path, const char *key, uint64_t *value, const char *second_key,
+                      uint64_t *second_value)
 {
-    char path[PATH_MAX_BYTES];
-    char line[LINE_MAX_BYTES];
-    (void)snprintf(path, sizeof path, "%s/%s/schedstat", task_dir, tid);
-    if (read_line(path, line)) {
-        stats->cpu_ns += strtoull(line, NULL, DECIMAL);
-    }
-    (void)snprintf(path, sizeof path, "%s/%s/status", task_dir, tid);
-    stats->switches += read_labelled(path, "voluntary_ctxt_switches:") +
-                       read_labelled(path, "nonvoluntary_ctxt_switches:");
-}
-
-/* Fields 14 and 15 of stat, counted from behind the name, which may hold anything. */
-static bool add_times(pid_t pid, struct process_stats *stats)
-{
-    enum { FIELDS_BEFORE_UTIME = 12 };
-    char path[PATH_MAX_BYTES];
-    char line[LINE_MAX_BYTES];
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    char *at = read_line(path, line) ? strrchr(line, ')') : NULL;
-    for (int i = 0; i < FIELDS_BEFORE_UTIME && at != NULL; i++) {
-        at = strchr(at + 1, ' ');
-    }
-    if (at == NULL) {
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
         return false;
     }
-    uint64_t tick_ns = (uint64_t)NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
-    stats->user_ns += strtoull(at, &at, DECIMAL) * tick_ns;
-    stats->sys_ns += strtoull(at, NULL, DECIMAL) * tick_ns;
+    *value = read_row(file, key);
+    if (second_key != NULL) {
+        *second_value = read_row(file, second_key);
+    }
+    (void)fclose(file);
     return true;
 }
 
-static bool add_process(pid_t pid, struct process_stats *stats)
+static bool add_thread(struct process_times *times, pid_t pid, const char *thread)
+{
+    char path[PATH_MAX_BYTES];
+    uint64_t cpu_ns = 0;
+    uint64_t voluntary = 0;
+    uint64_t involuntary = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid, thread);
+    if (!read_rows(path, "", &cpu_ns, NULL, NULL)) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%s/status", (int)pid, thread);
+    if (!read_rows(path, "voluntary_ctxt_switches:", &voluntary,
+                   "nonvoluntary_ctxt_switches:", &involuntary)) {
+        return false;
+    }
+    times->cpu_ns += cpu_ns;
+    times->switches += voluntary + involuntary;
+    return true;
+}
+
+/* utime and stime, the 12th and 13th field behind the name, which is in parentheses. */
+static bool add_ticks(struct process_times *times, pid_t pid)
+{
+    char path[PATH_MAX_BYTES];
+    char line[LINE_MAX_BYTES] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return false;
+    }
+    size_t len = fread(line, 1, sizeof line - 1, file);
+    (void)fclose(file);
+    line[len] = '\0';
+    char *at = strrchr(line, ')');
+    if (at == NULL) {
+        return false;
+    }
+    for (int spaces = 0; spaces < 12 && *at != '\0'; at++) {
+        spaces += *at == ' ';
+    }
+    times->user_ticks += strtoull(at, &at, DECIMAL);
+    times->sys_ticks += strtoull(at, NULL, DECIMAL);
+    return true;
+}
+
+bool process_times_add(struct process_times *times, pid_t pid)
 {
     char path[PATH_MAX_BYTES];
     (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
-    if (tasks == NULL || !add_times(pid, stats)) {
-        if (tasks != NULL) {
-            (void)closedir(tasks);
-        }
+    if (tasks == NULL) {
         return false;
     }
+    struct process_times sum = *times;
+    bool is_there = add_ticks(&sum, pid);
     const struct dirent *entry = NULL;
-    while ((entry = readdir(tasks)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
-        if (entry->d_name[0] != '.') {
-            add_thread(path, entry->d_name, stats);
+    while ((entry = readdir(tasks)) != NULL) {
+        if (isdigit((unsigned char)entry->d_name[0])) {
+            bool is_counted = add_thread(&sum, pid, entry->d_name);
+            (void)is_counted; /* else the thread has just ended */
         }
     }
     (void)closedir(tasks);
-    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    stats->rss_kb += read_labelled(path, "VmRSS:");
-    (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
-    stats->pss_kb += read_labelled(path, "Pss:");
-    return true;
-}
-
-bool process_stats_read(const pid_t *pids, size_t count, struct process_stats *stats)
-{
-    *stats = (struct process_stats){0};
-    for (size_t i = 0; i < count; i++) {
-        if (!add_process(pids[i], stats)) {
-            return false;
-        }
+    if (is_there) {
+        *times = sum;
     }
+    return is_there;
+}
+
+bool process_memory_add(struct process_memory *memory, pid_t pid)
+{
+    char path[PATH_MAX_BYTES];
+    uint64_t rss_kb = 0;
+    uint64_t pss_kb = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    if (!read_rows(path, "Rss:", &rss_kb, "Pss:", &pss_kb)) {
+        return false;
+    }
+    memory->rss_kb += rss_kb;
+    memory->pss_kb += pss_kb;
     return true;
 }
 
-struct process_stats process_stats_since(const struct process_stats *before,
-                                         const struct process_stats *after)
+struct process_times process_times_since(const struct process_times *before,
+                                         const struct process_times *after)
 {
-    struct process_stats used = *after;
-    used.cpu_ns -= before->cpu_ns;
-    used.user_ns -= before->user_ns;
-    used.sys_ns -= before->sys_ns;
-    used.switches -= before->switches;
-    return used;
+    return (struct process_times){
+        .cpu_ns = after->cpu_ns - before->cpu_ns,
+        .user_ticks = after->user_ticks - before->user_ticks,
+        .sys_ticks = after->sys_ticks - before->sys_ticks,
+        .switches = after->switches - before->switches,
+    };
 }

@@ -1,23 +1,29 @@
-/* What processes have used, as the kernel counts it (proc(5)). */
+/* What processes have cost the machine so far, from /proc (proc(5)). The readers add a process to
+ * the sums; false: it is not there any more, or may not be looked at; nothing was added. */
 #pragma once
 
+#include "common/compiler.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct process_stats {
-    uint64_t cpu_ns;  /* on a processor, all threads; to the nanosecond */
-    uint64_t user_ns; /* to the clock tick only, as is sys_ns */
-    uint64_t sys_ns;
-    uint64_t switches; /* of context, wanted or not */
-    uint64_t rss_kb;
-    uint64_t pss_kb; /* shared pages shared out */
+struct process_times {
+    uint64_t cpu_ns;     /* exact, of all threads that run */
+    uint64_t user_ticks; /* in ticks of 10 ms: good for the ratio of the two */
+    uint64_t sys_ticks;
+    uint64_t switches; /* of context, voluntary or not */
 };
 
-/* The sum over all of them. False: one of them cannot be read, or is gone. */
-bool process_stats_read(const pid_t *pids, size_t count, struct process_stats *stats);
+struct process_memory {
+    uint64_t rss_kb; /* pages that processes share are counted in each */
+    uint64_t pss_kb; /* shared pages are divided among those who have them */
+};
 
-/* What was used from `before` to `after`; memory is that after. */
-struct process_stats process_stats_since(const struct process_stats *before,
-                                         const struct process_stats *after);
+MUST_CHECK bool process_times_add(struct process_times *times, pid_t pid);
+/* Takes milliseconds where the process has much memory. */
+MUST_CHECK bool process_memory_add(struct process_memory *memory, pid_t pid);
+
+/* What was added between the two. */
+struct process_times process_times_since(const struct process_times *before,
+                                         const struct process_times *after);

@@ -8,6 +8,7 @@
 #include "gateway/exchange.h"
 #include "gateway/json_arena.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -61,6 +62,7 @@ static void start_broker(struct bench *bench)
     (void)snprintf(gateways, sizeof gateways, "%" PRIu32, bench->gateway_count);
     bench->linked_us = 0;
     bench->forked_us = now_us();
+    assert(bench->broker_path != NULL);
     bench->broker = fork();
     if (bench->broker == 0) {
         (void)execl(bench->broker_path, bench->broker_path, "--link-dir", bench->link_dir,

@@ -230,13 +230,14 @@ static size_t take_head(struct ws_client *ws, struct slice bytes)
         return 0;
     }
     size_t len = (size_t)(end - bytes.data) + strlen(head_end);
-    if (len < STATUS_AT + STATUS_BYTES || memcmp(bytes.data, "HTTP/1.1 ", STATUS_AT) != 0) {
-        end_for(ws, "bad-handshake");
-    } else if (memcmp(bytes.data + STATUS_AT, "101", STATUS_BYTES) != 0) {
+    bool has_status =
+        len >= STATUS_AT + STATUS_BYTES && memcmp(bytes.data, "HTTP/1.1 ", STATUS_AT) == 0;
+    if (has_status && memcmp(bytes.data + STATUS_AT, "101", STATUS_BYTES) != 0) {
         char why[WORD_MAX_BYTES];
         (void)snprintf(why, sizeof why, "refused-%.3s", (const char *)bytes.data + STATUS_AT);
         end_for(ws, why);
-    } else if (memmem(bytes.data, len, handshake_accept, strlen(handshake_accept)) == NULL) {
+    } else if (!has_status ||
+               memmem(bytes.data, len, handshake_accept, strlen(handshake_accept)) == NULL) {
         end_for(ws, "bad-handshake");
     } else {
         ws->state = WS_CLIENT_OPEN;
@@ -278,8 +279,9 @@ static void on_readable(struct ws_client *ws)
         end_for(ws, "ended");
         return;
     }
-    if (kept > 0) {
-        memcpy(set->read_buffer, buffer_slice(&ws->in).data, kept);
+    struct slice unfinished = buffer_slice(&ws->in);
+    if (unfinished.data != NULL) {
+        memcpy(set->read_buffer, unfinished.data, kept);
         buffer_clear(&ws->in);
     }
     take_bytes(ws, slice_of(set->read_buffer, kept + (size_t)count));

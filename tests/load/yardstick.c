@@ -9,6 +9,7 @@
 #include "tests/load/frame_mask.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -197,6 +198,7 @@ static size_t take_head(struct peer *peer, struct slice bytes)
 
 static size_t take_bytes(struct peer *peer, struct slice bytes)
 {
+    assert(bytes.data != NULL); /* there was something to read */
     size_t taken = peer->is_open ? 0 : take_head(peer, bytes);
     return peer->is_open ? taken + take_frames(peer, slice_drop(bytes, taken)) : taken;
 }
@@ -302,18 +304,29 @@ static void run(void)
     }
 }
 
-static bool open_listener(const char *listen_at)
+/* `listen_at` is ADDRESS:PORT. */
+static bool read_address(const char *listen_at, struct sockaddr_in *address)
 {
     char host[INET_ADDRSTRLEN] = "";
-    unsigned port = 0;
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    char *end = NULL;
+    size_t len = strcspn(listen_at, ":");
+    if (len >= sizeof host || listen_at[len] == '\0') {
+        return false;
+    }
+    memcpy(host, listen_at, len);
+    unsigned long port = strtoul(listen_at + len + 1, &end, DECIMAL);
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    return *end == '\0' && port <= PORT_MAX && inet_pton(AF_INET, host, &address->sin_addr) == 1;
+}
+
+static bool open_listener(const char *listen_at)
+{
+    struct sockaddr_in address;
     socklen_t len = sizeof address;
-    if (sscanf(listen_at, "%15[0-9.]:%u", host, &port) != 2 || port > PORT_MAX ||
-        inet_pton(AF_INET, host, &address.sin_addr) != 1) {
+    if (!read_address(listen_at, &address)) {
         (void)fprintf(stderr, "--listen: \"%s\" is not an IPv4 ADDRESS:PORT\n", listen_at);
         return false;
     }
-    address.sin_port = htons((uint16_t)port);
     int on = 1;
     relay.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     relay.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -326,7 +339,8 @@ static bool open_listener(const char *listen_at)
         perror("cannot listen");
         return false;
     }
-    (void)fprintf(stderr, "info listening address=%s:%u\n", host, ntohs(address.sin_port));
+    (void)fprintf(stderr, "info listening address=%s:%u\n", inet_ntoa(address.sin_addr),
+                  ntohs(address.sin_port));
     return true;
 }
 
