@@ -47,6 +47,14 @@ static bool take_flag(struct slice *recipe)
     return take_u8(recipe) % 2 != 0;
 }
 
+/* The two flags of a message, from one byte. */
+static void take_flags(struct slice *recipe, bool *is_repeat, bool *is_awaited)
+{
+    uint8_t flags = take_u8(recipe);
+    *is_repeat = (flags & 1) != 0;
+    *is_awaited = (flags & 2) != 0;
+}
+
 static struct slice take_string(struct slice *recipe, size_t min_bytes, size_t max_bytes)
 {
     struct slice string = take(recipe, take_u8(recipe) % (max_bytes + 1));
@@ -66,28 +74,30 @@ static struct link_attach take_attach(struct slice *recipe)
 
 static struct link_submit take_submit(struct slice *recipe)
 {
-    return (struct link_submit){
+    struct link_submit submit = {
         .seq = take_u64(recipe),
         .session_id = take_u64(recipe),
         .deadline_ms = take_u64(recipe),
-        .is_repeat = take_flag(recipe),
-        .type = (enum call_type)(take_u8(recipe) % CALL_TYPE_COUNT),
-        .to = take_string(recipe, 1, USER_ID_MAX_BYTES),
-        .call_id = take_string(recipe, 0, CALL_ID_MAX_BYTES),
-        .payload = take(recipe, take_u8(recipe)),
     };
+    take_flags(recipe, &submit.is_repeat, &submit.is_awaited);
+    submit.type = (enum call_type)(take_u8(recipe) % CALL_TYPE_COUNT);
+    submit.to = take_string(recipe, 1, USER_ID_MAX_BYTES);
+    submit.call_id = take_string(recipe, 0, CALL_ID_MAX_BYTES);
+    submit.payload = take(recipe, take_u8(recipe));
+    return submit;
 }
 
 static struct link_deliver take_deliver(struct slice *recipe)
 {
-    return (struct link_deliver){
+    struct link_deliver deliver = {
         .source_instance_id = take_u64(recipe),
         .seq = take_u64(recipe),
         .session_id = take_u64(recipe),
         .deadline_ms = take_u64(recipe),
-        .is_repeat = take_flag(recipe),
-        .payload = take(recipe, take_u8(recipe)),
     };
+    take_flags(recipe, &deliver.is_repeat, &deliver.is_awaited);
+    deliver.payload = take(recipe, take_u8(recipe));
+    return deliver;
 }
 
 static enum outcome take_outcome(struct slice *recipe)

@@ -256,14 +256,16 @@ static void test_a_message_keeps_what_its_source_said_of_it(void **state)
     world_init(&world);
     world_attach(&world, 1, 7, "bob", "");
     world_attach(&world, 2, 8, "bob", "phone");
-    for (int is_repeat = 0; is_repeat < 2; is_repeat++) {
-        world.is_repeat = is_repeat != 0;
-        world.deadline_ms = world.now_ms + 1000 + (uint64_t)is_repeat;
-        world_submit(&world, 0, 1 + (uint64_t)is_repeat, "bob", "a");
+    for (uint64_t flags = 0; flags < 4; flags++) {
+        world.is_repeat = (flags & 1) != 0;
+        world.is_awaited = (flags & 2) != 0;
+        world.deadline_ms = world.now_ms + 1000 + flags;
+        world_submit(&world, 0, 1 + flags, "bob", "a");
         for (uint32_t slot = 1; slot <= 2; slot++) {
             struct link_record record = world_read(&world, slot);
             assert_int_equal(record.kind, LINK_DELIVER);
-            assert_int_equal(record.deliver.is_repeat, is_repeat);
+            assert_int_equal(record.deliver.is_repeat, world.is_repeat);
+            assert_int_equal(record.deliver.is_awaited, world.is_awaited);
             assert_int_equal(record.deliver.deadline_ms, world.deadline_ms);
         }
     }

@@ -34,6 +34,7 @@ struct world {
     struct buffer batch;  /* what the test is about to send */
     uint64_t deadline_ms; /* of the submits to come */
     bool is_repeat;       /* they are */
+    bool is_awaited;      /* their outcomes are */
 };
 
 /* The gateway on slot K has instance 100 + K. */
@@ -254,6 +255,7 @@ static inline bool world_send_submit(struct world *world, uint32_t slot, uint64_
     record.submit.session_id = 1;
     record.submit.deadline_ms = world->deadline_ms;
     record.submit.is_repeat = world->is_repeat;
+    record.submit.is_awaited = world->is_awaited;
     record.submit.type = CALL_TYPE_OFFER;
     record.submit.to = slice_from_string(to);
     record.submit.payload = payload;

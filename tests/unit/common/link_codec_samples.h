@@ -25,6 +25,7 @@ static const struct link_record samples[LINK_RECORD_KIND_COUNT] = {
                                 .session_id = BIG,
                                 .deadline_ms = 9,
                                 .is_repeat = true,
+                                .is_awaited = true,
                                 .type = CALL_TYPE_CANDIDATE,
                                 .to = TEXT("bob"),
                                 .call_id = TEXT("c1"),
@@ -44,6 +45,7 @@ static const struct link_record samples[LINK_RECORD_KIND_COUNT] = {
                                   .session_id = 3,
                                   .deadline_ms = 9,
                                   .is_repeat = true,
+                                  .is_awaited = true,
                                   .payload = TEXT("{}")}},
     [LINK_SUBMIT_OUTCOME] = {.kind = LINK_SUBMIT_OUTCOME,
                              .submit_outcome = {.seq = BIG, .outcome = OUTCOME_OVERLOADED}},
@@ -64,7 +66,7 @@ static const struct slice sample_bytes[LINK_RECORD_KIND_COUNT] = {
     [LINK_RETIRE] = TEXT(HEADER("\x08", "\x04") BIG_BYTES),
     [LINK_SYNCED] = TEXT(HEADER("\x00", "\x05")),
     [LINK_SUBMIT] =
-        TEXT(HEADER("\x31", "\x06") U64_BYTES("\x01") BIG_BYTES U64_BYTES("\x09") "\x01\x08\x03"
+        TEXT(HEADER("\x31", "\x06") U64_BYTES("\x01") BIG_BYTES U64_BYTES("\x09") "\x03\x08\x03"
                                                                                   "bob\x02"
                                                                                   "c1{\"from\":"
                                                                                   "\"alice\"}"),
@@ -75,7 +77,7 @@ static const struct slice sample_bytes[LINK_RECORD_KIND_COUNT] = {
     [LINK_RETIRED] = TEXT(HEADER("\x08", "\x0a") BIG_BYTES),
     [LINK_READY] = TEXT(HEADER("\x00", "\x0b")),
     [LINK_DELIVER] = TEXT(HEADER("\x23", "\x0c") BIG_BYTES U64_BYTES("\x02") U64_BYTES("\x03")
-                              U64_BYTES("\x09") "\x01{}"),
+                              U64_BYTES("\x09") "\x03{}"),
     [LINK_SUBMIT_OUTCOME] = TEXT(HEADER("\x09", "\x0d") BIG_BYTES "\x05"),
     [LINK_EVICT] = TEXT(HEADER("\x0a", "\x0e") BIG_BYTES "\x95\x11"),
 };
@@ -83,7 +85,7 @@ static const struct slice sample_bytes[LINK_RECORD_KIND_COUNT] = {
 /* Where the fields stand that take few of the values of their byte. */
 enum {
     ATTACH_FLAG_OFFSET = LINK_RECORD_HEADER_BYTES + 16,
-    SUBMIT_FLAG_OFFSET = LINK_RECORD_HEADER_BYTES + 24,
+    SUBMIT_FLAGS_OFFSET = LINK_RECORD_HEADER_BYTES + 24,
     SUBMIT_TYPE_OFFSET = LINK_RECORD_HEADER_BYTES + 25,
-    DELIVER_FLAG_OFFSET = LINK_RECORD_HEADER_BYTES + 32,
+    DELIVER_FLAGS_OFFSET = LINK_RECORD_HEADER_BYTES + 32,
 };

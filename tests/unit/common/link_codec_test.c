@@ -177,39 +177,65 @@ static void test_enums_are_checked(void **state)
     assert_bound(LINK_SUBMIT, SUBMIT_TYPE_OFFSET, CALL_TYPE_COUNT);
 }
 
-static void test_flags_are_zero_or_one(void **state)
+static void test_flags_are_checked(void **state)
 {
     (void)state;
     assert_bound(LINK_ATTACH, ATTACH_FLAG_OFFSET, 2);
-    assert_bound(LINK_SUBMIT, SUBMIT_FLAG_OFFSET, 2);
-    assert_bound(LINK_DELIVER, DELIVER_FLAG_OFFSET, 2);
+    assert_bound(LINK_SUBMIT, SUBMIT_FLAGS_OFFSET, 4); /* two, a bit each */
+    assert_bound(LINK_DELIVER, DELIVER_FLAGS_OFFSET, 4);
 }
 
-static void test_flags_come_back(void **state)
+static void test_an_attach_s_flag_comes_back(void **state)
 {
     (void)state;
     for (int flag = 0; flag < 2; flag++) {
-        struct buffer out;
-        buffer_init(&out, OUT_MAX_BYTES);
-        struct link_record attach = samples[LINK_ATTACH];
-        attach.attach.was_attached = flag != 0;
-        link_record_put(&out, &attach);
-        struct link_record submit = samples[LINK_SUBMIT];
-        submit.submit.is_repeat = flag != 0;
-        link_record_put(&out, &submit);
-        struct link_record deliver = samples[LINK_DELIVER];
-        deliver.deliver.is_repeat = flag != 0;
-        link_record_put(&out, &deliver);
-        struct slice batch = buffer_slice(&out);
-        assert_int_equal(link_record_decode(&batch, &attach), PARSE_DONE);
-        assert_int_equal(link_record_decode(&batch, &submit), PARSE_DONE);
-        assert_int_equal(link_record_decode(&batch, &deliver), PARSE_DONE);
-        assert_int_equal(attach.attach.was_attached, flag);
-        assert_int_equal(submit.submit.is_repeat, flag);
-        assert_int_equal(deliver.deliver.is_repeat, flag);
-        assert_int_equal(submit.submit.deadline_ms, 9);
-        assert_int_equal(deliver.deliver.deadline_ms, 9);
-        buffer_fini(&out);
+        struct link_record record = samples[LINK_ATTACH];
+        record.attach.was_attached = flag != 0;
+        size_t len = 0;
+        uint8_t *bytes = encode_exact(&record, &len);
+        assert_int_equal(bytes[ATTACH_FLAG_OFFSET], flag);
+        struct slice batch = slice_of(bytes, len);
+        assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
+        assert_int_equal(record.attach.was_attached, flag);
+        free(bytes);
+    }
+}
+
+static void test_a_submit_s_flags_come_back_each_in_its_bit(void **state)
+{
+    (void)state;
+    for (int flags = 0; flags < 4; flags++) {
+        struct link_record record = samples[LINK_SUBMIT];
+        record.submit.is_repeat = (flags & 1) != 0;
+        record.submit.is_awaited = (flags & 2) != 0;
+        size_t len = 0;
+        uint8_t *bytes = encode_exact(&record, &len);
+        assert_int_equal(bytes[SUBMIT_FLAGS_OFFSET], flags);
+        struct slice batch = slice_of(bytes, len);
+        assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
+        assert_int_equal(record.submit.is_repeat, (flags & 1) != 0);
+        assert_int_equal(record.submit.is_awaited, (flags & 2) != 0);
+        assert_int_equal(record.submit.deadline_ms, 9);
+        free(bytes);
+    }
+}
+
+static void test_a_deliver_s_flags_come_back_each_in_its_bit(void **state)
+{
+    (void)state;
+    for (int flags = 0; flags < 4; flags++) {
+        struct link_record record = samples[LINK_DELIVER];
+        record.deliver.is_repeat = (flags & 1) != 0;
+        record.deliver.is_awaited = (flags & 2) != 0;
+        size_t len = 0;
+        uint8_t *bytes = encode_exact(&record, &len);
+        assert_int_equal(bytes[DELIVER_FLAGS_OFFSET], flags);
+        struct slice batch = slice_of(bytes, len);
+        assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
+        assert_int_equal(record.deliver.is_repeat, (flags & 1) != 0);
+        assert_int_equal(record.deliver.is_awaited, (flags & 2) != 0);
+        assert_int_equal(record.deliver.deadline_ms, 9);
+        free(bytes);
     }
 }
 
@@ -217,13 +243,18 @@ static void test_flags_come_back(void **state)
 static void test_a_submit_becomes_a_repeat(void **state)
 {
     (void)state;
-    for (int flag = 0; flag < 2; flag++) {
+    for (int flags = 0; flags < 4; flags++) {
         struct link_record record = samples[LINK_SUBMIT];
-        record.submit.is_repeat = flag != 0;
+        record.submit.is_repeat = (flags & 1) != 0;
+        record.submit.is_awaited = (flags & 2) != 0;
         size_t len = 0;
         uint8_t *bytes = encode_exact(&record, &len);
         link_submit_set_repeat(bytes, len);
-        assert_true(slice_equal(slice_of(bytes, len), sample_bytes[LINK_SUBMIT]));
+        record.submit.is_repeat = true;
+        size_t expected_len = 0;
+        uint8_t *expected = encode_exact(&record, &expected_len);
+        assert_true(slice_equal(slice_of(bytes, len), slice_of(expected, expected_len)));
+        free(expected);
         free(bytes);
     }
     struct link_record shortest = {.kind = LINK_SUBMIT};
@@ -235,6 +266,7 @@ static void test_a_submit_becomes_a_repeat(void **state)
     struct link_record decoded;
     assert_int_equal(link_record_decode(&batch, &decoded), PARSE_DONE);
     assert_true(decoded.submit.is_repeat);
+    assert_false(decoded.submit.is_awaited);
     assert_true(slice_equal_string(decoded.submit.to, "b"));
     assert_int_equal(decoded.submit.deadline_ms, 0);
     free(bytes);
@@ -386,8 +418,10 @@ int main(void)
         cmocka_unit_test(test_unknown_kinds_are_bad),
         cmocka_unit_test(test_lengths_beyond_the_batch_are_bad),
         cmocka_unit_test(test_enums_are_checked),
-        cmocka_unit_test(test_flags_are_zero_or_one),
-        cmocka_unit_test(test_flags_come_back),
+        cmocka_unit_test(test_flags_are_checked),
+        cmocka_unit_test(test_an_attach_s_flag_comes_back),
+        cmocka_unit_test(test_a_submit_s_flags_come_back_each_in_its_bit),
+        cmocka_unit_test(test_a_deliver_s_flags_come_back_each_in_its_bit),
         cmocka_unit_test(test_a_submit_becomes_a_repeat),
         cmocka_unit_test(test_string_bounds),
         cmocka_unit_test(test_payload_bounds),

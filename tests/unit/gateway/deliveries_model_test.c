@@ -1,5 +1,5 @@
-/* Deliveries against a naive model: a list of all that were ever opened, looked through each time.
- */
+/* Deliveries against a naive model: a list of all that wait or are remembered, looked through each
+ * time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,14 +10,23 @@
 #include "gateway/deliveries.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
-    STEPS = 8000,
+    STEPS = 20000,
     SESSIONS = 8,
     SOURCES = 3,
-    REMEMBERED_MAX = 40,
-    LIFE_MS = 60,
-    LOOK_BACK = 200, /* how many of the newest are compared after each step */
+    RING_FIRST_CAP = 256,
+    LOOK_UPS = 3,        /* after each step, while repeats come */
+    LOOK_BACK = 600,     /* how many of the newest they ask for */
+    MOOD_STEPS_MAX = 300 /* how long repeats come, or do not */
+};
+
+/* The part of it that a run plays in. */
+struct run {
+    unsigned int seed;
+    size_t remembered_max;
+    uint64_t life_ms;
 };
 
 struct model_delivery {
@@ -27,25 +36,40 @@ struct model_delivery {
     size_t over_rank; /* of those that are over, the order in which they came to be so */
     enum outcome outcome;
     bool is_over;
-    bool is_forgotten;
 };
 
 struct model {
-    struct model_delivery deliveries[STEPS];
+    struct model_delivery deliveries[STEPS]; /* in the order in which they were opened */
     size_t count;
+    size_t over_count;
     size_t over_rank;
     uint64_t forgotten_until_ms;
-    uint64_t now_ms;
+};
+
+/* What a repeat knows of itself. */
+struct handed_over {
+    struct delivery_key key;
+    uint64_t deadline_ms;
 };
 
 struct pair {
+    struct run run;
     struct deliveries all;
     struct session_deliveries *sessions[SESSIONS]; /* on the heap: a new one for each that leaves */
     uint64_t session_ids[SESSIONS];
     uint64_t next_session_id;
     uint64_t next_seq[SOURCES];
+    uint64_t now_ms;
+    struct handed_over opened[STEPS];
+    size_t opened_count;
     struct model model;
     unsigned int seed;
+    bool is_asked;
+    size_t past_counts[DELIVERY_IS_UNKNOWN + 1];
+    size_t gone_count; /* of those, asked for a session that is gone */
+    size_t index_drop_count;
+    size_t ring_cap_max;
+    size_t ring_shrink_count;
 };
 
 static size_t dice(struct pair *pair, size_t count)
@@ -53,16 +77,14 @@ static size_t dice(struct pair *pair, size_t count)
     return (size_t)rand_r(&pair->seed) % count;
 }
 
-/* The first that was over and is not forgotten; NULL: none. */
-static struct model_delivery *model_oldest_over(struct model *model, size_t *count)
+/* The first that was over. NULL: none is remembered. */
+static struct model_delivery *model_oldest_over(struct model *model)
 {
     struct model_delivery *oldest = NULL;
-    *count = 0;
     for (size_t i = 0; i < model->count; i++) {
         struct model_delivery *at = &model->deliveries[i];
-        if (at->is_over && !at->is_forgotten) {
-            *count += 1;
-            oldest = oldest == NULL || at->over_rank < oldest->over_rank ? at : oldest;
+        if (at->is_over && (oldest == NULL || at->over_rank < oldest->over_rank)) {
+            oldest = at;
         }
     }
     return oldest;
@@ -78,28 +100,51 @@ static struct model_delivery *model_first_waiting(struct model *model, uint64_t 
     return NULL;
 }
 
-static bool model_is_ahead(const struct model *model, const struct delivery_key *key)
+static void model_forget(struct model *model, struct model_delivery *delivery)
 {
+    size_t at = (size_t)(delivery - model->deliveries);
+    memmove(delivery, delivery + 1, (model->count - at - 1) * sizeof *delivery);
+    model->count--;
+    model->over_count--;
+}
+
+static enum delivery_past model_look_up(const struct model *model, const struct handed_over *repeat,
+                                        enum outcome *outcome)
+{
+    const struct delivery_key *key = &repeat->key;
+    enum delivery_past past = DELIVERY_IS_NEW;
     for (size_t i = 0; i < model->count; i++) {
         const struct model_delivery *at = &model->deliveries[i];
-        if (at->key.session_id == key->session_id && !at->is_forgotten &&
-            at->key.source_instance_id == key->source_instance_id && at->key.seq > key->seq) {
-            return true;
+        if (at->key.session_id != key->session_id ||
+            at->key.source_instance_id != key->source_instance_id || at->key.seq < key->seq) {
+            continue;
         }
+        if (at->key.seq == key->seq) {
+            *outcome = at->is_over ? at->outcome : *outcome;
+            return at->is_over ? DELIVERY_IS_OVER : DELIVERY_WAITS;
+        }
+        past = DELIVERY_IS_OVERTAKEN;
     }
-    return false;
+    return repeat->deadline_ms <= model->forgotten_until_ms ? DELIVERY_IS_UNKNOWN : past;
 }
 
 static void step_open(struct pair *pair, size_t session)
 {
+    struct model *model = &pair->model;
     size_t source = dice(pair, SOURCES);
-    struct delivery_key key = {source, pair->next_seq[source]++, pair->session_ids[session]};
-    uint64_t deadline_ms = pair->model.now_ms + 1 + dice(pair, LIFE_MS);
-    struct model_delivery opened = {
-        .key = key, .deadline_ms = deadline_ms, .end_bytes = pair->model.count};
-    pair->model.deliveries[pair->model.count++] = opened;
+    pair->next_seq[source] += 1 + dice(pair, 2); /* some go elsewhere */
+    struct handed_over opened = {
+        .key = {source, pair->next_seq[source], pair->session_ids[session]},
+        .deadline_ms = pair->now_ms + 1 + dice(pair, pair->run.life_ms),
+    };
+    struct model_delivery added = {
+        .key = opened.key, .deadline_ms = opened.deadline_ms, .end_bytes = pair->opened_count};
+    pair->opened[pair->opened_count++] = opened;
+    model->deliveries[model->count++] = added;
     assert_true(deliveries_prepare(&pair->all));
-    deliveries_open(&pair->all, &key, deadline_ms, pair->sessions[session], opened.end_bytes);
+    struct delivery *real = deliveries_open(&pair->all, &opened.key, opened.deadline_ms,
+                                            pair->sessions[session], added.end_bytes);
+    assert_ptr_equal(real, pair->sessions[session]->last);
 }
 
 /* False: none waits. */
@@ -107,7 +152,7 @@ static bool step_finish(struct pair *pair, size_t session)
 {
     struct model *model = &pair->model;
     struct model_delivery *first = model_first_waiting(model, pair->session_ids[session]);
-    const struct delivery *real = pair->sessions[session]->first_waiting;
+    const struct delivery *real = pair->sessions[session]->first;
     if (first == NULL) {
         assert_null(real);
         return false;
@@ -117,15 +162,15 @@ static bool step_finish(struct pair *pair, size_t session)
     first->is_over = true;
     first->outcome = (enum outcome)dice(pair, OUTCOME_COUNT);
     first->over_rank = model->over_rank++;
-    size_t over_count = 0;
-    struct model_delivery *oldest = model_oldest_over(model, &over_count);
-    if (over_count > REMEMBERED_MAX) {
-        oldest->is_forgotten = true;
+    deliveries_finish_first(&pair->all, pair->sessions[session], first->outcome);
+    model->over_count++;
+    if (model->over_count > pair->run.remembered_max) {
+        struct model_delivery *oldest = model_oldest_over(model);
         if (oldest->deadline_ms > model->forgotten_until_ms) {
             model->forgotten_until_ms = oldest->deadline_ms;
         }
+        model_forget(model, oldest);
     }
-    deliveries_finish_first(&pair->all, pair->sessions[session], first->outcome);
     return true;
 }
 
@@ -133,10 +178,7 @@ static void step_replace_session(struct pair *pair, size_t session)
 {
     while (pair->sessions[session] != NULL && step_finish(pair, session)) {
     }
-    if (pair->sessions[session] != NULL) {
-        deliveries_leave(pair->sessions[session]);
-        free(pair->sessions[session]);
-    }
+    free(pair->sessions[session]);
     pair->sessions[session] = calloc(1, sizeof *pair->sessions[session]);
     assert_non_null(pair->sessions[session]);
     pair->session_ids[session] = pair->next_session_id++;
@@ -145,43 +187,72 @@ static void step_replace_session(struct pair *pair, size_t session)
 static void step_expire(struct pair *pair)
 {
     struct model *model = &pair->model;
-    model->now_ms += dice(pair, LIFE_MS / 2);
-    size_t over_count = 0;
+    bool is_pause = dice(pair, 40) == 0;
+    pair->now_ms += is_pause ? pair->run.life_ms : dice(pair, 30);
     struct model_delivery *oldest = NULL;
-    while ((oldest = model_oldest_over(model, &over_count)) != NULL &&
-           oldest->deadline_ms <= model->now_ms) {
-        oldest->is_forgotten = true;
+    while ((oldest = model_oldest_over(model)) != NULL && oldest->deadline_ms <= pair->now_ms) {
+        model_forget(model, oldest);
     }
-    deliveries_expire(&pair->all, model->now_ms);
+    size_t cap = pair->all.ring_cap;
+    bool had_index = pair->all.index != NULL;
+    deliveries_expire(&pair->all, pair->now_ms);
+    pair->ring_cap_max = cap > pair->ring_cap_max ? cap : pair->ring_cap_max;
+    pair->ring_shrink_count += pair->all.ring_cap < cap;
+    pair->index_drop_count += had_index && pair->all.index == NULL;
 }
 
-static void compare_delivery(struct pair *pair, const struct model_delivery *expected)
+/* One of the newest, or one near them that never was. */
+static struct handed_over choose_repeat(struct pair *pair)
 {
-    const struct delivery *found = deliveries_find(&pair->all, &expected->key);
-    assert_int_equal(found == NULL, expected->is_forgotten);
-    if (found != NULL) {
-        assert_int_equal(found->is_over, expected->is_over);
-        assert_int_equal(found->deadline_ms, expected->deadline_ms);
-        assert_int_equal(found->outcome, expected->outcome);
+    size_t back_max = pair->opened_count < LOOK_BACK ? pair->opened_count : LOOK_BACK;
+    struct handed_over repeat = {.deadline_ms = pair->now_ms};
+    if (back_max > 0) {
+        repeat = pair->opened[pair->opened_count - 1 - dice(pair, back_max)];
     }
+    if (dice(pair, 3) == 0) {
+        repeat.key.session_id = pair->session_ids[dice(pair, SESSIONS)];
+    }
+    if (dice(pair, 3) == 0) {
+        repeat.key.seq += dice(pair, 5);
+    }
+    if (dice(pair, 5) == 0) {
+        repeat.deadline_ms = pair->now_ms + dice(pair, 2 * pair->run.life_ms);
+    }
+    return repeat;
+}
+
+static void compare_repeat(struct pair *pair)
+{
+    struct handed_over repeat = choose_repeat(pair);
+    const struct session_deliveries *of_session = NULL;
+    for (size_t i = 0; i < SESSIONS; i++) {
+        if (pair->session_ids[i] == repeat.key.session_id) {
+            of_session = pair->sessions[i];
+        }
+    }
+    enum outcome expected_outcome = OUTCOME_COUNT;
+    enum outcome outcome = OUTCOME_COUNT;
+    enum delivery_past expected = model_look_up(&pair->model, &repeat, &expected_outcome);
+    enum delivery_past past =
+        deliveries_look_up(&pair->all, &repeat.key, repeat.deadline_ms, of_session, &outcome);
+    assert_int_equal(past, expected);
+    assert_int_equal(outcome, expected_outcome);
+    pair->past_counts[past]++;
+    pair->gone_count += of_session == NULL && past != DELIVERY_IS_NEW;
 }
 
 static void compare(struct pair *pair)
 {
-    const struct model *model = &pair->model;
-    size_t first = model->count > LOOK_BACK ? model->count - LOOK_BACK : 0;
-    for (size_t i = first; i < model->count; i++) {
-        compare_delivery(pair, &model->deliveries[i]);
+    const struct deliveries *all = &pair->all;
+    assert_true(all->ring_end - all->ring_begin == pair->model.over_count);
+    assert_int_equal(deliveries_are_empty(all), pair->model.count == 0);
+    assert_true(all->forgotten_until_ms == pair->model.forgotten_until_ms);
+    if (dice(pair, MOOD_STEPS_MAX / 2) == 0) {
+        pair->is_asked = !pair->is_asked;
     }
-    uint64_t deadline_ms = model->now_ms + dice(pair, LIFE_MS);
-    assert_int_equal(deliveries_may_be_forgotten(&pair->all, deadline_ms),
-                     deadline_ms <= model->forgotten_until_ms);
-    size_t source = dice(pair, SOURCES);
-    size_t session = dice(pair, SESSIONS);
-    struct delivery_key key = {source, dice(pair, (size_t)pair->next_seq[source] + 1),
-                               pair->session_ids[session]};
-    assert_int_equal(deliveries_are_ahead(pair->sessions[session], &key),
-                     model_is_ahead(model, &key));
+    for (size_t i = 0; pair->is_asked && i < LOOK_UPS; i++) {
+        compare_repeat(pair);
+    }
 }
 
 static void take_step(struct pair *pair)
@@ -190,9 +261,9 @@ static void take_step(struct pair *pair)
     size_t kind = dice(pair, 100);
     if (kind < 48) {
         step_open(pair, session);
-    } else if (kind < 92) {
+    } else if (kind < 95) {
         (void)step_finish(pair, session);
-    } else if (kind < 96) {
+    } else if (kind < 97) {
         step_replace_session(pair, session);
     } else {
         step_expire(pair);
@@ -206,24 +277,20 @@ static void take_last_steps(struct pair *pair)
         step_replace_session(pair, i);
         free(pair->sessions[i]);
     }
-    size_t over_count = 0;
-    (void)model_oldest_over(&pair->model, &over_count);
-    assert_int_equal(pair->all.over_count, over_count);
+    assert_null(pair->all.first_waiting);
+    assert_null(pair->all.last_waiting);
+    assert_true(pair->all.ring_end - pair->all.ring_begin == pair->model.over_count);
     deliveries_expire(&pair->all, UINT64_MAX);
-    assert_int_equal(pair->all.by_key.count, 0);
-    assert_int_equal(pair->all.over_count, 0);
-    assert_null(pair->all.waiting.first);
-    assert_null(pair->all.over.first);
+    assert_true(deliveries_are_empty(&pair->all));
 }
 
-static void they_agree_with_a_naive_model(void **state)
+static struct pair *play(struct run run)
 {
-    (void)state;
-    static const uint8_t hash_key[16] = {3};
     struct pair *pair = calloc(1, sizeof *pair);
     assert_non_null(pair);
-    pair->seed = 7;
-    assert_true(deliveries_init(&pair->all, REMEMBERED_MAX, hash_key));
+    pair->run = run;
+    pair->seed = run.seed;
+    deliveries_init(&pair->all, run.remembered_max);
     for (size_t i = 0; i < SESSIONS; i++) {
         step_replace_session(pair, i);
     }
@@ -231,14 +298,56 @@ static void they_agree_with_a_naive_model(void **state)
         take_step(pair);
         compare(pair);
     }
-    assert_true(pair->model.forgotten_until_ms > 0); /* the bound was met */
     take_last_steps(pair);
     deliveries_fini(&pair->all);
+    for (size_t past = 0; past < DELIVERY_IS_UNKNOWN; past++) {
+        assert_true(pair->past_counts[past] > 100); /* or the run has missed its point */
+    }
+    assert_true(pair->gone_count > 100);
+    assert_true(pair->index_drop_count > 5);
+    return pair;
+}
+
+static void they_agree_while_the_bound_is_met(void **state)
+{
+    (void)state;
+    const size_t bounds[] = {40, 100, 256};
+    for (unsigned int i = 0; i < ARRAY_LENGTH(bounds); i++) {
+        struct pair *pair =
+            play((struct run){.seed = 7 + i, .remembered_max = bounds[i], .life_ms = 1000});
+        assert_true(pair->past_counts[DELIVERY_IS_UNKNOWN] > 100);
+        assert_int_equal(pair->ring_cap_max, RING_FIRST_CAP);
+        free(pair);
+    }
+}
+
+static void they_agree_while_the_ring_grows_and_shrinks(void **state)
+{
+    (void)state;
+    for (unsigned int i = 0; i < 3; i++) {
+        struct pair *pair =
+            play((struct run){.seed = 17 + i, .remembered_max = 100000, .life_ms = 3000});
+        assert_int_equal(pair->past_counts[DELIVERY_IS_UNKNOWN], 0);
+        assert_true(pair->ring_cap_max > RING_FIRST_CAP);
+        assert_true(pair->ring_shrink_count > 2);
+        free(pair);
+    }
+}
+
+static void they_agree_when_hardly_any_are_remembered(void **state)
+{
+    (void)state;
+    struct pair *pair = play((struct run){.seed = 27, .remembered_max = 5, .life_ms = 20});
+    assert_true(pair->past_counts[DELIVERY_IS_UNKNOWN] > 100);
     free(pair);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(they_agree_with_a_naive_model)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(they_agree_while_the_bound_is_met),
+        cmocka_unit_test(they_agree_while_the_ring_grows_and_shrinks),
+        cmocka_unit_test(they_agree_when_hardly_any_are_remembered),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
