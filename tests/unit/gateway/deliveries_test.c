@@ -1,5 +1,5 @@
-/* Deliveries: they wait, they are over, they are forgotten; and what is forgotten too early leaves
- * a mark. */
+/* Deliveries: they wait, they are over, they are forgotten; what a repeat of them hears; and what
+ * is forgotten too early leaves a mark. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,24 +7,17 @@
 
 #include <cmocka.h>
 
-#include "gateway/deliveries.h"
+#include "tests/unit/gateway/deliveries_fixture.h"
 
 #include <stdlib.h>
 
-enum { SOURCE = 11, OTHER_SOURCE = 12, SESSION = 1, REMEMBERED_MAX = 3, DEADLINE_MS = 100 };
-
-static const uint8_t hash_key[16] = {7};
-
-static struct delivery_key key_of(uint64_t source_instance_id, uint64_t seq)
-{
-    return (struct delivery_key){source_instance_id, seq, SESSION};
-}
+enum { REMEMBERED_MAX = 3 };
 
 static int set_up(void **state)
 {
     struct deliveries *all = malloc(sizeof *all);
     assert_non_null(all);
-    assert_true(deliveries_init(all, REMEMBERED_MAX, hash_key));
+    deliveries_init(all, REMEMBERED_MAX);
     *state = all;
     return 0;
 }
@@ -36,71 +29,56 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_at(struct deliveries *all, struct session_deliveries *of_session,
-                    struct delivery_key key, uint64_t deadline_ms)
+static void what_was_never_handed_over_is_new(void **state)
 {
-    assert_true(deliveries_prepare(all));
-    deliveries_open(all, &key, deadline_ms, of_session, 10 * key.seq);
-}
-
-static void open_seq(struct deliveries *all, struct session_deliveries *of_session, uint64_t seq)
-{
-    open_at(all, of_session, key_of(SOURCE, seq), DEADLINE_MS);
-}
-
-static struct delivery *find_seq(const struct deliveries *all, uint64_t seq)
-{
-    struct delivery_key key = key_of(SOURCE, seq);
-    return deliveries_find(all, &key);
-}
-
-/* Opens one and finishes it. */
-static void deliver(struct deliveries *all, struct session_deliveries *of_session, uint64_t seq,
-                    uint64_t deadline_ms)
-{
-    open_at(all, of_session, key_of(SOURCE, seq), deadline_ms);
-    deliveries_finish_first(all, of_session, OUTCOME_DELIVERED);
-}
-
-static bool are_ahead(const struct session_deliveries *of_session, uint64_t source_instance_id,
-                      uint64_t seq)
-{
-    struct delivery_key key = key_of(source_instance_id, seq);
-    return deliveries_are_ahead(of_session, &key);
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    assert_int_equal(past_of(all, 1, &alice), DELIVERY_IS_NEW);
+    assert_int_equal(past_of(all, 1, NULL), DELIVERY_IS_NEW);
+    assert_true(deliveries_are_empty(all));
 }
 
 static void a_delivery_waits_and_then_its_outcome_is_remembered(void **state)
 {
     struct deliveries *all = *state;
     struct session_deliveries alice = {0};
-    assert_null(find_seq(all, 1));
     open_seq(all, &alice, 1);
-    const struct delivery *delivery = find_seq(all, 1);
-    assert_non_null(delivery);
-    assert_false(delivery->is_over);
-    assert_int_equal(delivery->end_bytes, 10);
-    assert_int_equal(delivery->deadline_ms, DEADLINE_MS);
-    assert_ptr_equal(alice.first_waiting, delivery);
-    assert_ptr_equal(all->waiting.first, delivery);
+    assert_int_equal(past_of(all, 1, &alice), DELIVERY_WAITS);
+    assert_int_equal(alice.first->end_bytes, 10);
+    assert_int_equal(alice.first->deadline_ms, DEADLINE_MS);
+    assert_ptr_equal(alice.last, alice.first);
+    assert_ptr_equal(all->first_waiting, alice.first);
+    assert_false(deliveries_are_empty(all));
     deliveries_finish_first(all, &alice, OUTCOME_OVERLOADED);
-    assert_ptr_equal(find_seq(all, 1), delivery);
-    assert_true(delivery->is_over);
-    assert_int_equal(delivery->outcome, OUTCOME_OVERLOADED);
-    assert_null(alice.first_waiting);
-    assert_null(all->waiting.first);
+    enum outcome outcome = OUTCOME_COUNT;
+    struct delivery_key key = key_of(1);
+    assert_int_equal(deliveries_look_up(all, &key, DEADLINE_MS, &alice, &outcome),
+                     DELIVERY_IS_OVER);
+    assert_int_equal(outcome, OUTCOME_OVERLOADED);
+    assert_null(alice.first);
+    assert_null(alice.last);
+    assert_null(all->first_waiting);
+    assert_false(deliveries_are_empty(all));
 }
 
+/* Above all, not those of before: it is not overtaken by them. */
 static void another_source_seq_or_session_is_another_delivery(void **state)
 {
     struct deliveries *all = *state;
     struct session_deliveries alice = {0};
-    open_seq(all, &alice, 1);
-    const struct delivery_key others[] = {
-        {OTHER_SOURCE, 1, SESSION}, {SOURCE, 2, SESSION}, {SOURCE, 1, SESSION + 1}};
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        assert_null(deliveries_find(all, &others[i]));
+    struct session_deliveries bob = {0};
+    open_seq(all, &alice, 5);
+    for (int i = 0; i < 2; i++) { /* while it waits, and when it is over */
+        struct delivery_key other_source = {OTHER_SOURCE, 5, SESSION};
+        struct delivery_key other_session = {SOURCE, 5, OTHER_SESSION};
+        assert_int_equal(past_of_key(all, other_source, 1, &alice), DELIVERY_IS_NEW);
+        assert_int_equal(past_of_key(all, other_session, 1, &bob), DELIVERY_IS_NEW);
+        assert_int_equal(past_of(all, 6, &alice), DELIVERY_IS_NEW);
+        if (i == 0) {
+            finish(all, &alice);
+        }
     }
-    assert_non_null(find_seq(all, 1));
+    assert_int_equal(past_of(all, 5, &alice), DELIVERY_IS_OVER);
 }
 
 static void a_session_finishes_its_own_in_stream_order(void **state)
@@ -109,103 +87,180 @@ static void a_session_finishes_its_own_in_stream_order(void **state)
     struct session_deliveries alice = {0};
     struct session_deliveries bob = {0};
     open_seq(all, &alice, 1);
-    open_seq(all, &bob, 2);
+    open_key(all, &bob, (struct delivery_key){SOURCE, 2, OTHER_SESSION}, DEADLINE_MS);
     open_seq(all, &alice, 3);
-    open_seq(all, &bob, 4);
-    deliveries_finish_first(all, &bob, OUTCOME_DELIVERED);
-    assert_true(find_seq(all, 2)->is_over);
-    assert_false(find_seq(all, 1)->is_over);
-    assert_int_equal(bob.first_waiting->key.seq, 4);
-    deliveries_finish_first(all, &alice, OUTCOME_DELIVERED);
-    assert_int_equal(alice.first_waiting->key.seq, 3);
-    assert_int_equal(all->waiting.first->key.seq, 3); /* the oldest of all that wait */
-    deliveries_finish_first(all, &alice, OUTCOME_DELIVERED);
-    assert_null(alice.first_waiting);
+    open_key(all, &bob, (struct delivery_key){SOURCE, 4, OTHER_SESSION}, DEADLINE_MS);
+    finish(all, &bob); /* from the middle */
+    assert_int_equal(bob.first->key.seq, 4);
+    assert_int_equal(all->first_waiting->key.seq, 1);
+    finish(all, &alice);
+    assert_int_equal(alice.first->key.seq, 3);
+    assert_int_equal(all->first_waiting->key.seq, 3); /* the oldest of all that wait */
+    finish(all, &bob);                                /* the newest of them */
+    assert_null(bob.first);
+    assert_ptr_equal(all->last_waiting, alice.first);
     open_seq(all, &alice, 5);
-    assert_int_equal(alice.first_waiting->key.seq, 5);
+    assert_int_equal(alice.first->key.seq, 3);
+    assert_int_equal(alice.last->key.seq, 5);
+    assert_ptr_equal(alice.last->prev, alice.first);
+    finish(all, &alice);
+    finish(all, &alice);
+    assert_null(all->first_waiting);
+    assert_null(all->last_waiting);
+    open_seq(all, &alice, 6);
+    assert_int_equal(alice.first->key.seq, 6);
+    assert_ptr_equal(all->first_waiting, alice.first);
+}
+
+static void any_of_those_that_wait_is_found(void **state)
+{
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    static const uint64_t seqs[] = {4, 7, 5}; /* new ones need not come in order */
+    for (size_t i = 0; i < ARRAY_LENGTH(seqs); i++) {
+        open_seq(all, &alice, seqs[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(seqs); i++) {
+        assert_int_equal(past_of(all, seqs[i], &alice), DELIVERY_WAITS);
+    }
+    assert_int_equal(past_of(all, 6, &alice), DELIVERY_IS_OVERTAKEN);
+    assert_int_equal(past_of(all, 8, &alice), DELIVERY_IS_NEW);
+    assert_null(all->index); /* all of that without one */
+}
+
+static void a_repeat_is_overtaken_by_a_later_one_of_its_source_that_waits(void **state)
+{
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    open_seq(all, &alice, 5);
+    open_key(all, &alice, (struct delivery_key){OTHER_SOURCE, 9, SESSION}, DEADLINE_MS);
+    assert_int_equal(past_of(all, 4, &alice), DELIVERY_IS_OVERTAKEN);
+    assert_int_equal(past_of(all, 6, &alice), DELIVERY_IS_NEW); /* the other's 9 is no matter */
+    struct delivery_key others = {OTHER_SOURCE, 8, SESSION};
+    assert_int_equal(past_of_key(all, others, DEADLINE_MS, &alice), DELIVERY_IS_OVERTAKEN);
+    others.source_instance_id++;
+    assert_int_equal(past_of_key(all, others, DEADLINE_MS, &alice), DELIVERY_IS_NEW);
+}
+
+static void a_repeat_is_overtaken_by_a_later_one_of_its_source_that_is_over(void **state)
+{
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    deliver(all, 5, DEADLINE_MS);
+    deliver_key(all, (struct delivery_key){OTHER_SOURCE, 9, SESSION}, DEADLINE_MS);
+    deliver_key(all, (struct delivery_key){SOURCE, 9, OTHER_SESSION}, DEADLINE_MS);
+    assert_int_equal(past_of(all, 4, &alice), DELIVERY_IS_OVERTAKEN);
+    assert_int_equal(past_of(all, 4, NULL), DELIVERY_IS_OVERTAKEN); /* its session is gone */
+    assert_int_equal(past_of(all, 6, &alice), DELIVERY_IS_NEW);
+    struct delivery_key others = {OTHER_SOURCE, 8, SESSION};
+    assert_int_equal(past_of_key(all, others, DEADLINE_MS, &alice), DELIVERY_IS_OVERTAKEN);
+    others.session_id = OTHER_SESSION;
+    assert_int_equal(past_of_key(all, others, DEADLINE_MS, NULL), DELIVERY_IS_NEW);
+}
+
+/* What is remembered of it is more than what others say. */
+static void what_is_over_is_over_even_if_later_ones_wait_or_are_over(void **state)
+{
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    open_seq(all, &alice, 1);
+    open_seq(all, &alice, 3);
+    open_seq(all, &alice, 5);
+    finish(all, &alice);
+    assert_int_equal(past_of(all, 1, &alice), DELIVERY_IS_OVER);
+    finish(all, &alice);
+    assert_int_equal(past_of(all, 1, &alice), DELIVERY_IS_OVER);
+    assert_int_equal(past_of(all, 2, &alice), DELIVERY_IS_OVERTAKEN);
+    assert_int_equal(past_of(all, 4, &alice), DELIVERY_IS_OVERTAKEN); /* by the one that waits */
+    assert_int_equal(past_of(all, 5, &alice), DELIVERY_WAITS);
+    assert_int_equal(past_of(all, 6, &alice), DELIVERY_IS_NEW);
 }
 
 static void what_is_over_is_forgotten_at_its_deadline(void **state)
 {
     struct deliveries *all = *state;
-    struct session_deliveries alice = {0};
-    deliver(all, &alice, 1, DEADLINE_MS);
-    deliver(all, &alice, 2, DEADLINE_MS + 1);
+    deliver(all, 1, DEADLINE_MS);
+    deliver(all, 2, DEADLINE_MS + 1);
     deliveries_expire(all, DEADLINE_MS - 1);
-    assert_non_null(find_seq(all, 1));
+    assert_int_equal(past_of(all, 1, NULL), DELIVERY_IS_OVER);
     deliveries_expire(all, DEADLINE_MS);
-    assert_null(find_seq(all, 1));
-    assert_non_null(find_seq(all, 2));
+    assert_int_equal(past_of(all, 1, NULL), DELIVERY_IS_OVERTAKEN);
+    assert_int_equal(past_of(all, 2, NULL), DELIVERY_IS_OVER);
     deliveries_expire(all, UINT64_MAX);
-    assert_null(find_seq(all, 2));
-    assert_null(alice.newest);
-    assert_int_equal(all->by_key.count, 0);
+    assert_int_equal(past_of(all, 1, NULL), DELIVERY_IS_NEW); /* it is late, and leaves no mark */
+    assert_int_equal(past_of(all, 2, NULL), DELIVERY_IS_NEW);
+    assert_true(deliveries_are_empty(all));
 }
 
 static void what_waits_is_not_forgotten_at_its_deadline(void **state)
 {
     struct deliveries *all = *state;
     struct session_deliveries alice = {0};
-    deliver(all, &alice, 1, DEADLINE_MS);
+    deliver(all, 1, DEADLINE_MS);
     open_seq(all, &alice, 2);
     deliveries_expire(all, UINT64_MAX);
-    assert_null(find_seq(all, 1));
-    assert_ptr_equal(alice.first_waiting, find_seq(all, 2));
-    assert_ptr_equal(alice.newest, find_seq(all, 2));
-    deliveries_finish_first(all, &alice, OUTCOME_DELIVERED);
-    assert_true(find_seq(all, 2)->is_over);
+    assert_int_equal(past_of(all, 2, &alice), DELIVERY_WAITS);
+    assert_false(deliveries_are_empty(all));
+    finish(all, &alice);
+    assert_int_equal(past_of(all, 2, &alice), DELIVERY_IS_OVER);
 }
 
 static void one_with_a_later_deadline_keeps_those_behind_it(void **state)
 {
     struct deliveries *all = *state;
-    struct session_deliveries alice = {0};
-    deliver(all, &alice, 1, DEADLINE_MS + 1);
-    deliver(all, &alice, 2, DEADLINE_MS);
+    deliver(all, 1, DEADLINE_MS + 1);
+    deliver(all, 2, DEADLINE_MS);
     deliveries_expire(all, DEADLINE_MS);
-    assert_non_null(find_seq(all, 2));
+    assert_int_equal(past_of(all, 2, NULL), DELIVERY_IS_OVER);
     deliveries_expire(all, DEADLINE_MS + 1);
-    assert_null(find_seq(all, 1));
-    assert_null(find_seq(all, 2));
+    assert_true(deliveries_are_empty(all));
 }
 
 static void beyond_the_bound_the_oldest_is_forgotten_and_leaves_a_mark(void **state)
 {
     struct deliveries *all = *state;
-    struct session_deliveries alice = {0};
     for (uint64_t seq = 1; seq <= REMEMBERED_MAX; seq++) {
-        deliver(all, &alice, seq, DEADLINE_MS + seq);
+        deliver(all, seq, DEADLINE_MS + seq);
     }
-    assert_non_null(find_seq(all, 1));
-    assert_false(deliveries_may_be_forgotten(all, DEADLINE_MS + 1));
-    deliver(all, &alice, REMEMBERED_MAX + 1, DEADLINE_MS + REMEMBERED_MAX + 1);
-    assert_null(find_seq(all, 1));
-    assert_non_null(find_seq(all, 2));
-    assert_int_equal(all->over_count, REMEMBERED_MAX);
-    assert_true(deliveries_may_be_forgotten(all, DEADLINE_MS));
-    assert_true(deliveries_may_be_forgotten(all, DEADLINE_MS + 1));
-    assert_false(deliveries_may_be_forgotten(all, DEADLINE_MS + 2));
+    assert_int_equal(past_of_key(all, key_of(1), DEADLINE_MS + 1, NULL), DELIVERY_IS_OVER);
+    assert_int_equal(past_of_key(all, key_of(9), DEADLINE_MS + 1, NULL), DELIVERY_IS_NEW);
+    deliver(all, REMEMBERED_MAX + 1, DEADLINE_MS + REMEMBERED_MAX + 1);
+    assert_int_equal(past_of_key(all, key_of(1), DEADLINE_MS + 1, NULL), DELIVERY_IS_UNKNOWN);
+    assert_int_equal(past_of_key(all, key_of(9), DEADLINE_MS, NULL), DELIVERY_IS_UNKNOWN);
+    assert_int_equal(past_of_key(all, key_of(9), DEADLINE_MS + 1, NULL), DELIVERY_IS_UNKNOWN);
+    assert_int_equal(past_of_key(all, key_of(9), DEADLINE_MS + 2, NULL), DELIVERY_IS_NEW);
+    assert_int_equal(past_of_key(all, key_of(0), DEADLINE_MS + 2, NULL), DELIVERY_IS_OVERTAKEN);
+    for (uint64_t seq = 2; seq <= REMEMBERED_MAX + 1; seq++) {
+        assert_int_equal(past_of(all, seq, NULL), DELIVERY_IS_OVER);
+    }
+    assert_int_equal(over_count(all), REMEMBERED_MAX);
+}
+
+/* It may have been handed over, so that "it was not" would be too much said. */
+static void behind_the_mark_one_that_is_overtaken_is_unknown(void **state)
+{
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    for (uint64_t seq = 1; seq <= REMEMBERED_MAX + 1; seq++) {
+        deliver_key(all, (struct delivery_key){SOURCE, seq, OTHER_SESSION}, DEADLINE_MS);
+    }
+    open_seq(all, &alice, 5);
+    assert_int_equal(past_of(all, 4, &alice), DELIVERY_IS_UNKNOWN);
+    assert_int_equal(past_of_key(all, key_of(4), DEADLINE_MS + 1, &alice), DELIVERY_IS_OVERTAKEN);
+    assert_int_equal(past_of(all, 5, &alice), DELIVERY_WAITS);
+    deliveries_expire(all, UINT64_MAX); /* the mark stays */
+    assert_int_equal(past_of(all, 4, &alice), DELIVERY_IS_UNKNOWN);
 }
 
 static void the_mark_is_the_latest_deadline_of_those_forgotten(void **state)
 {
     struct deliveries *all = *state;
-    struct session_deliveries alice = {0};
-    deliver(all, &alice, 1, DEADLINE_MS + 7);
+    deliver(all, 1, DEADLINE_MS + 7);
     for (uint64_t seq = 2; seq <= 2 * REMEMBERED_MAX + 1; seq++) {
-        deliver(all, &alice, seq, DEADLINE_MS);
+        deliver(all, seq, DEADLINE_MS);
     }
-    assert_true(deliveries_may_be_forgotten(all, DEADLINE_MS + 7));
-    assert_false(deliveries_may_be_forgotten(all, DEADLINE_MS + 8));
-}
-
-static void what_time_forgets_leaves_no_mark(void **state)
-{
-    struct deliveries *all = *state;
-    struct session_deliveries alice = {0};
-    deliver(all, &alice, 1, DEADLINE_MS);
-    deliveries_expire(all, DEADLINE_MS);
-    assert_false(deliveries_may_be_forgotten(all, DEADLINE_MS));
+    assert_int_equal(past_of_key(all, key_of(9), DEADLINE_MS + 7, NULL), DELIVERY_IS_UNKNOWN);
+    assert_int_equal(past_of_key(all, key_of(9), DEADLINE_MS + 8, NULL), DELIVERY_IS_NEW);
 }
 
 static void those_that_wait_are_not_within_the_bound(void **state)
@@ -216,79 +271,42 @@ static void those_that_wait_are_not_within_the_bound(void **state)
         open_seq(all, &alice, seq);
     }
     for (uint64_t seq = 1; seq <= 2 * REMEMBERED_MAX; seq++) {
-        assert_non_null(find_seq(all, seq));
+        assert_int_equal(past_of(all, seq, &alice), DELIVERY_WAITS);
     }
-    assert_false(deliveries_may_be_forgotten(all, DEADLINE_MS));
+    assert_int_equal(past_of(all, 2 * REMEMBERED_MAX + 1, &alice), DELIVERY_IS_NEW);
 }
 
 static void a_bound_of_none_remembers_none(void **state)
 {
     (void)state;
     struct deliveries all;
-    assert_true(deliveries_init(&all, 0, hash_key));
+    deliveries_init(&all, 0);
     struct session_deliveries alice = {0};
     open_seq(&all, &alice, 1);
     open_seq(&all, &alice, 2);
-    deliveries_finish_first(&all, &alice, OUTCOME_DELIVERED);
-    assert_null(find_seq(&all, 1));
-    assert_true(deliveries_may_be_forgotten(&all, DEADLINE_MS));
-    assert_int_equal(alice.first_waiting->key.seq, 2);
-    deliveries_finish_first(&all, &alice, OUTCOME_DELIVERED);
-    assert_null(alice.newest);
-    deliveries_leave(&alice);
+    finish(&all, &alice);
+    assert_int_equal(past_of(&all, 1, NULL), DELIVERY_IS_UNKNOWN);
+    assert_int_equal(past_of_key(&all, key_of(3), DEADLINE_MS + 1, NULL), DELIVERY_IS_NEW);
+    assert_int_equal(past_of(&all, 2, &alice), DELIVERY_WAITS);
+    finish(&all, &alice);
+    assert_true(deliveries_are_empty(&all));
+    deliveries_expire(&all, UINT64_MAX);
     deliveries_fini(&all);
 }
 
-static void a_session_is_ahead_of_what_is_older_from_the_same_source(void **state)
-{
-    struct deliveries *all = *state;
-    struct session_deliveries alice = {0};
-    assert_false(are_ahead(&alice, SOURCE, 1));
-    open_at(all, &alice, key_of(SOURCE, 5), DEADLINE_MS);
-    open_at(all, &alice, key_of(OTHER_SOURCE, 9), DEADLINE_MS);
-    assert_true(are_ahead(&alice, SOURCE, 4));
-    assert_false(are_ahead(&alice, SOURCE, 5));
-    assert_false(are_ahead(&alice, SOURCE, 6)); /* the other source's 9 is no matter */
-    assert_true(are_ahead(&alice, OTHER_SOURCE, 8));
-    assert_false(are_ahead(&alice, OTHER_SOURCE + 1, 1));
-    deliveries_finish_first(all, &alice, OUTCOME_DELIVERED);
-    assert_true(are_ahead(&alice, SOURCE, 4));
-    deliveries_expire(all, DEADLINE_MS);
-    assert_false(are_ahead(&alice, SOURCE, 4)); /* which is too late by now in any case */
-    assert_true(are_ahead(&alice, OTHER_SOURCE, 8));
-}
-
-/* On the heap, so that a later look at it would be noticed. */
-static void what_a_session_had_is_remembered_without_it(void **state)
-{
-    struct deliveries *all = *state;
-    struct session_deliveries *alice = calloc(1, sizeof *alice);
-    assert_non_null(alice);
-    for (uint64_t seq = 1; seq <= REMEMBERED_MAX + 1; seq++) {
-        deliver(all, alice, seq, DEADLINE_MS + seq);
-    }
-    deliveries_leave(alice);
-    assert_null(alice->newest);
-    free(alice);
-    assert_null(find_seq(all, 1));
-    for (uint64_t seq = 2; seq <= REMEMBERED_MAX + 1; seq++) {
-        assert_int_equal(find_seq(all, seq)->outcome, OUTCOME_DELIVERED);
-        assert_null(find_seq(all, seq)->of_session);
-    }
-    struct session_deliveries bob = {0};
-    deliver(all, &bob, REMEMBERED_MAX + 2, UINT64_MAX);
-    assert_null(find_seq(all, 2));
-    deliveries_expire(all, UINT64_MAX - 1);
-    assert_null(find_seq(all, REMEMBERED_MAX + 1));
-    assert_ptr_equal(bob.newest, find_seq(all, REMEMBERED_MAX + 2));
-}
-
-static void a_session_that_had_nothing_may_leave(void **state)
+static void a_bound_of_one_remembers_the_last(void **state)
 {
     (void)state;
-    struct session_deliveries alice = {0};
-    deliveries_leave(&alice);
-    assert_null(alice.newest);
+    struct deliveries all;
+    deliveries_init(&all, 1);
+    for (uint64_t seq = 1; seq <= 10; seq++) {
+        deliver(&all, seq, DEADLINE_MS);
+        assert_int_equal(past_of(&all, seq, NULL), DELIVERY_IS_OVER);
+        assert_int_equal(past_of(&all, seq - 1, NULL),
+                         seq == 1 ? DELIVERY_IS_OVERTAKEN : DELIVERY_IS_UNKNOWN);
+    }
+    assert_int_equal(over_count(&all), 1);
+    deliveries_fini(&all);
 }
 
 static void memory_is_prepared_once_and_used_again(void **state)
@@ -298,14 +316,31 @@ static void memory_is_prepared_once_and_used_again(void **state)
     assert_true(deliveries_prepare(all));
     assert_true(deliveries_prepare(all));
     assert_int_equal(all->spare_count, 1);
-    deliver(all, &alice, 1, DEADLINE_MS);
-    const struct delivery *first = find_seq(all, 1);
+    open_seq(all, &alice, 1);
+    const struct delivery *first = alice.first;
     assert_int_equal(all->spare_count, 0);
-    deliveries_expire(all, DEADLINE_MS);
+    finish(all, &alice);
     assert_int_equal(all->spare_count, 1);
     open_seq(all, &alice, 2);
-    assert_ptr_equal(find_seq(all, 2), first);
-    assert_false(first->is_over);
+    assert_ptr_equal(alice.first, first);
+    assert_null(first->prev);
+    assert_null(first->next);
+    assert_null(first->next_of_session);
+}
+
+/* A burst does not hold its memory for ever. */
+static void there_is_a_bound_to_what_is_spare(void **state)
+{
+    enum { MANY = 10000 };
+    struct deliveries *all = *state;
+    struct session_deliveries alice = {0};
+    for (uint64_t seq = 1; seq <= MANY; seq++) {
+        open_seq(all, &alice, seq);
+    }
+    while (alice.first != NULL) {
+        finish(all, &alice);
+    }
+    assert_true(all->spare_count > 0 && all->spare_count < MANY / 2);
 }
 
 /* The leak checker sees to it. */
@@ -316,8 +351,10 @@ static void those_that_are_left_are_freed(void **state)
     for (uint64_t seq = 1; seq <= 5; seq++) {
         open_seq(all, &alice, seq);
     }
-    deliveries_finish_first(all, &alice, OUTCOME_DELIVERED);
-    deliveries_finish_first(all, &alice, OUTCOME_DELIVERED);
+    finish(all, &alice);
+    finish(all, &alice);
+    assert_int_equal(past_of(all, 1, &alice), DELIVERY_IS_OVER);
+    assert_non_null(all->index);
     assert_true(deliveries_prepare(all));
 }
 
@@ -325,21 +362,25 @@ int main(void)
 {
 #define DELIVERIES_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        DELIVERIES_TEST(what_was_never_handed_over_is_new),
         DELIVERIES_TEST(a_delivery_waits_and_then_its_outcome_is_remembered),
         DELIVERIES_TEST(another_source_seq_or_session_is_another_delivery),
         DELIVERIES_TEST(a_session_finishes_its_own_in_stream_order),
+        DELIVERIES_TEST(any_of_those_that_wait_is_found),
+        DELIVERIES_TEST(a_repeat_is_overtaken_by_a_later_one_of_its_source_that_waits),
+        DELIVERIES_TEST(a_repeat_is_overtaken_by_a_later_one_of_its_source_that_is_over),
+        DELIVERIES_TEST(what_is_over_is_over_even_if_later_ones_wait_or_are_over),
         DELIVERIES_TEST(what_is_over_is_forgotten_at_its_deadline),
         DELIVERIES_TEST(what_waits_is_not_forgotten_at_its_deadline),
         DELIVERIES_TEST(one_with_a_later_deadline_keeps_those_behind_it),
         DELIVERIES_TEST(beyond_the_bound_the_oldest_is_forgotten_and_leaves_a_mark),
+        DELIVERIES_TEST(behind_the_mark_one_that_is_overtaken_is_unknown),
         DELIVERIES_TEST(the_mark_is_the_latest_deadline_of_those_forgotten),
-        DELIVERIES_TEST(what_time_forgets_leaves_no_mark),
         DELIVERIES_TEST(those_that_wait_are_not_within_the_bound),
         cmocka_unit_test(a_bound_of_none_remembers_none),
-        DELIVERIES_TEST(a_session_is_ahead_of_what_is_older_from_the_same_source),
-        DELIVERIES_TEST(what_a_session_had_is_remembered_without_it),
-        cmocka_unit_test(a_session_that_had_nothing_may_leave),
+        cmocka_unit_test(a_bound_of_one_remembers_the_last),
         DELIVERIES_TEST(memory_is_prepared_once_and_used_again),
+        DELIVERIES_TEST(there_is_a_bound_to_what_is_spare),
         DELIVERIES_TEST(those_that_are_left_are_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
