@@ -47,7 +47,7 @@ bool deliveries_are_empty(const struct deliveries *all)
 /* False: no memory. */
 static bool resize_ring(struct deliveries *all, size_t cap)
 {
-    struct remembered_delivery *ring = malloc(cap * sizeof *ring);
+    struct remembered_delivery *ring = calloc(cap, sizeof *ring);
     if (ring == NULL) {
         return false;
     }

@@ -73,6 +73,7 @@ static void one_that_waits_is_found_wherever_it_stands(void **state)
     assert_int_equal(past_of(all, &alice, 1), DELIVERY_WAITS);
 }
 
+/* Above all, not those of before: it is not overtaken by them. */
 static void another_source_seq_or_session_is_another_delivery(void **state)
 {
     struct deliveries *all = *state;
@@ -96,7 +97,7 @@ static void a_session_finishes_its_own_in_stream_order(void **state)
     struct recipient alice = {.id = 1};
     struct recipient bob = {.id = 2};
     open_seq(all, &alice, 1);
-    open_seq(all, &bob, 2);
+    open_key(all, &bob, (struct delivery_key){SOURCE, 2, OTHER_SESSION}, DEADLINE_MS);
     open_seq(all, &alice, 3);
     open_seq(all, &bob, 4);
     finish(all, &bob, 2 % OUTCOME_COUNT);

@@ -52,7 +52,7 @@ static void a_new_session_is_in_no_state_yet_even_in_a_place_used_before(void **
     session_table_fini(&table);
 }
 
-/* The payloads it was handed are the exchange's memory, and outlive it. */
+/* What became of the payloads it was handed is the exchange's memory, and outlives it. */
 static void a_session_may_go_once_its_deliveries_are_over(void **state)
 {
     (void)state;
