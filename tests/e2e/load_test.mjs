@@ -301,6 +301,8 @@ test('flags that will not do', TIMEOUT, async () => {
         { 'first-user': 1 },
         { 'user-prefix': 'a b' },
         { seconds: -1 },
+        { 'server-pid': 0 },
+        { 'server-pid': 2 ** 31 - 1 },
     ];
     for (const options of wrong) {
         const { status, stderr } = await load(1, options);
