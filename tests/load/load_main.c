@@ -34,8 +34,8 @@ struct load {
     struct load_options options;
     struct load_share *share;
     pid_t workers[LOAD_WORKERS_MAX];
-    struct process_times server_begin;
-    struct process_times generator_begin[LOAD_WORKERS_MAX];
+    struct process_times server_begin[LOAD_SERVERS_MAX];
+    struct process_times worker_begin[LOAD_WORKERS_MAX];
     struct load_report report;
     /* Sums over the workers. */
     struct group_results groups[GROUP_COUNT];
@@ -189,58 +189,77 @@ static bool wait_for_results(struct load *load)
     return true;
 }
 
-static struct process_times server_times(const struct load *load)
+/* False: a process is not there; said on standard error. */
+static bool read_server_memory(const struct load *load, struct process_memory *memory)
 {
-    struct process_times times = {0};
     for (size_t i = 0; i < load->options.server_count; i++) {
         pid_t pid = load->options.servers[i];
-        if (!process_times_add(&times, pid)) {
-            (void)fprintf(stderr, "warning: --server-pid %d: there is no such process\n", (int)pid);
+        if (!process_memory_add(memory, pid)) {
+            (void)fprintf(stderr, "--server-pid %d: there is no such process\n", (int)pid);
+            return false;
         }
     }
-    return times;
+    return true;
 }
 
-static struct process_memory server_memory(const struct load *load)
+/* False: a process is not there. */
+static bool read_times(const pid_t *pids, size_t count, struct process_times *times)
 {
-    struct process_memory memory = {0};
-    for (size_t i = 0; i < load->options.server_count; i++) {
-        bool is_counted = process_memory_add(&memory, load->options.servers[i]);
-        (void)is_counted; /* else server_times says so */
+    for (size_t i = 0; i < count; i++) {
+        times[i] = (struct process_times){0};
+        if (!process_times_add(&times[i], pids[i])) {
+            return false;
+        }
     }
-    return memory;
+    return true;
 }
 
-static void read_costs_begin(struct load *load)
+/* False: a process has ended. */
+static bool read_costs_begin(struct load *load)
 {
-    load->server_begin = server_times(load);
-    for (size_t i = 0; i < load->options.workers; i++) {
-        bool is_counted = process_times_add(&load->generator_begin[i], load->workers[i]);
-        (void)is_counted; /* a worker that has ended ends the run */
-    }
+    const struct load_options *options = &load->options;
+    return read_times(options->servers, options->server_count, load->server_begin) &&
+           read_times(load->workers, options->workers, load->worker_begin);
 }
 
-static void read_costs_end(struct load *load, double window_s)
+static void add_times(struct process_times *sum, const struct process_times *times)
 {
+    sum->cpu_ns += times->cpu_ns;
+    sum->user_ticks += times->user_ticks;
+    sum->sys_ticks += times->sys_ticks;
+    sum->switches += times->switches;
+}
+
+/* False: a worker has ended. */
+static bool read_costs_end(struct load *load, double window_s)
+{
+    static struct process_times server_end[LOAD_SERVERS_MAX];
+    static struct process_times worker_end[LOAD_WORKERS_MAX];
+    const struct load_options *options = &load->options;
     struct load_report *report = &load->report;
-    struct process_times server_end = server_times(load);
-    report->server = process_times_since(&load->server_begin, &server_end);
-    for (size_t i = 0; i < load->options.workers; i++) {
-        struct process_times end = {0};
-        bool is_counted = process_times_add(&end, load->workers[i]);
-        if (is_counted) {
-            struct process_times spent = process_times_since(&load->generator_begin[i], &end);
-            double share = window_s > 0 ? (double)spent.cpu_ns / NS_PER_S / window_s : 0;
-            report->generator.cpu_ns += spent.cpu_ns;
-            report->busiest_share = share > report->busiest_share ? share : report->busiest_share;
-        }
+    report->has_server = options->server_count > 0 &&
+                         read_times(options->servers, options->server_count, server_end);
+    if (!read_times(load->workers, options->workers, worker_end)) {
+        return false;
     }
     report->connections = sum_of(load, false);
-    report->server_after = server_memory(load);
+    report->has_server = report->has_server && read_server_memory(load, &report->server_after);
     report->window_s = window_s;
+    for (size_t i = 0; i < options->server_count && report->has_server; i++) {
+        struct process_times spent = process_times_since(&load->server_begin[i], &server_end[i]);
+        add_times(&report->server, &spent);
+    }
+    for (size_t i = 0; i < options->workers; i++) {
+        struct process_times spent = process_times_since(&load->worker_begin[i], &worker_end[i]);
+        double share = window_s > 0 ? (double)spent.cpu_ns / NS_PER_S / window_s : 0;
+        add_times(&report->generator, &spent);
+        report->busiest_share = share > report->busiest_share ? share : report->busiest_share;
+    }
+    return true;
 }
 
-/* From the first connection to the last result. False: a worker has ended before. */
+/* From the first connection to the last result. False: a worker has ended before, or a server
+ * while all connections were being opened. */
 static bool run(struct load *load)
 {
     struct load_moments *moments = &load->share->moments;
@@ -259,16 +278,15 @@ static bool run(struct load *load)
     if (!wait_until(load, begin_ns, "warming up")) {
         return false;
     }
-    read_costs_begin(load);
-    if (!wait_until(load, end_ns, "measuring")) {
+    if (!read_costs_begin(load) || !wait_until(load, end_ns, "measuring")) {
         return false;
     }
     if (is_interrupted != 0) {
         end_ns = ws_client_clock_ns();
         atomic_store(&moments->window_end, end_ns);
     }
-    read_costs_end(load, end_ns > begin_ns ? (double)(end_ns - begin_ns) / NS_PER_S : 0);
-    return wait_for_results(load);
+    double window_s = end_ns > begin_ns ? (double)(end_ns - begin_ns) / NS_PER_S : 0;
+    return read_costs_end(load, window_s) && wait_for_results(load);
 }
 
 static void sum_up(struct load *load)
@@ -308,13 +326,15 @@ int main(int argc, char **argv)
     (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
     (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     load.has_progress_line = isatty(STDERR_FILENO) != 0;
-    load.report.server_before = server_memory(&load);
+    if (!read_server_memory(&load, &load.report.server_before)) {
+        return EXIT_USAGE;
+    }
     bool is_done = start_workers(&load) && run(&load);
     clear_progress(&load);
     if (!is_done) {
         end_workers(&load);
         (void)fprintf(stderr, "switchboard-load: %s\n",
-                      is_interrupted != 0 ? "interrupted" : "a worker has failed");
+                      is_interrupted != 0 ? "interrupted" : "a process has ended");
         return 1;
     }
     sum_up(&load);

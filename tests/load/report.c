@@ -88,7 +88,7 @@ static void print_costs(const struct load_report *report)
     const struct process_times *server = &report->server;
     uint64_t delivered = report_delivered(report);
     double cpu_s = (double)server->cpu_ns / ns_per_s;
-    if (report->options->server_count > 0) {
+    if (report->has_server) {
         double user_s = report_user_s(server);
         (void)printf("  %-18s %.2f s (user %.2f, system %.2f)", "server's CPU", cpu_s, user_s,
                      cpu_s - user_s);
@@ -151,6 +151,9 @@ void report_print_warnings(const struct load_report *report)
                       "warning: the generator itself was late: 1 %% of the messages were sent %.1f "
                       "ms or more behind their time, and latency has that in it\n",
                       lag_us / NS_PER_US);
+    }
+    if (!report->has_server && report->options->server_count > 0) {
+        (void)fprintf(stderr, "warning: a server has ended: what it cost is not known\n");
     }
     if (report->busiest_share > busy_warning_share) {
         (void)fprintf(stderr,

@@ -20,8 +20,8 @@
  *                      its receiver has read it; in the window
  *   lag_us             the same, from when it was due until it was sent, that is, how late the
  *                      generator itself was; open loop only
- *   server             null without --server-pid; of all those processes together, in the window:
- *                      {cpu_us_per_message, cpu_us_per_handshake (churn), cpu_s, user_s, sys_s,
+ *   server             null without --server-pid, or if one has ended; of all those processes
+ * together, in the window: {cpu_us_per_message, cpu_us_per_handshake (churn), cpu_s, user_s, sys_s,
  *                      switches_per_message, rss_kb, pss_kb, rss_before_kb, pss_before_kb}; null
  *                      where there was no message or handshake; memory is that at the window's
  *                      end, with all connections open, and before the first connection
@@ -46,6 +46,7 @@ struct load_report {
     const struct event_counts *connection_ends;
     uint64_t connections;
     double window_s;
+    bool has_server;             /* all of the server's processes were there to be looked at */
     struct process_times server; /* over the window */
     struct process_memory server_before;
     struct process_memory server_after;

@@ -81,7 +81,7 @@ static void print_server(const struct load_report *report)
 {
     const struct process_times *server = &report->server;
     bool is_churn = report->options->mode == LOAD_CHURN;
-    if (report->options->server_count == 0) {
+    if (!report->has_server) {
         (void)printf("\"server\":null,");
         return;
     }
