@@ -1,0 +1,115 @@
+/* Results as tables: lists of rows of cells, the header first; and those as text or as Markdown. */
+import { titleOf } from './servers.mjs';
+import { YARDSTICK } from './statistics.mjs';
+
+export function number(value) {
+    if (value === null || value === undefined || !Number.isFinite(value)) {
+        return '-';
+    }
+    const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+    return value.toLocaleString('en-US', {
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+    });
+}
+
+/* The median, and between which runs it lies. */
+export function spreadText(spread) {
+    if (!spread) {
+        return '-';
+    }
+    const { median, min, max, count } = spread;
+    return count === 1 ? number(median) : `${number(median)} (${number(min)}–${number(max)})`;
+}
+
+/* What a row's first figure is to the yardstick stands right behind it. */
+function cellsOf(columns, { figures, ratios }) {
+    const cells = columns.map(([figure]) => spreadText(figures[figure]));
+    cells.splice(1, 0, spreadText(ratios[columns[0][0]]));
+    return cells;
+}
+
+/* Of a row that has cases. */
+export function tableOfCases({ columns, by }, cases) {
+    const heads = columns.map(([, head]) => head);
+    heads.splice(1, 0, '× yardstick');
+    const table = [[...(by ? [by] : []), 'server', ...heads]];
+    for (const [key, servers] of Object.entries(cases)) {
+        for (const [name, summary] of Object.entries(servers)) {
+            const label = by ? [Number(key).toLocaleString('en-US')] : [];
+            table.push([...label, titleOf(name), ...cellsOf(columns, summary)]);
+        }
+    }
+    return table;
+}
+
+export function tableOfUsers({ servers }) {
+    const table = [['users', 'server', 'CPU µs a message', '× the fewest users', 'bytes each']];
+    for (const [name, points] of Object.entries(servers)) {
+        for (const { users, cpuUs, growth, bytes } of points) {
+            const cells = [cpuUs, growth, bytes].map(spreadText);
+            table.push([users.toLocaleString('en-US'), titleOf(name), ...cells]);
+        }
+    }
+    return table;
+}
+
+export function tableOfRecovery(points) {
+    const heads = ['to the first link, ms', 'to attach all, ms', 'together, ms', 'broker, bytes each'];
+    const table = [['sessions', 'gateways', ...heads]];
+    for (const { sessions, gateways, linkMs, attachMs, totalMs, bytes } of points) {
+        const cells = [linkMs, attachMs, totalMs].map(spreadText);
+        const each = number(bytes.median / sessions);
+        table.push([sessions.toLocaleString('en-US'), String(gateways), ...cells, each]);
+    }
+    return table;
+}
+
+export function tableOf(row, result) {
+    if (row.name === 'users') {
+        return tableOfUsers(result);
+    }
+    return row.name === 'recovery' ? tableOfRecovery(result) : tableOfCases(row, result);
+}
+
+/* What of Switchboard's is held against a target: a spread, or null where it was not measured. */
+function measured(row, result, { figure, isRatio }) {
+    if (row.name === 'users') {
+        return result.servers.switchboard?.at(-1)?.[figure] ?? null;
+    }
+    const [servers] = Object.values(result);
+    return servers.switchboard?.[isRatio ? 'ratios' : 'figures'][figure] ?? null;
+}
+
+/* [{ text, found, isMet }] of a row's targets. */
+export function verdictsOf(row, result) {
+    return (row.targets ?? []).map((target) => {
+        const found = measured(row, result, target);
+        const what = target.figure === 'p50Us' ? 'p50 ' : '';
+        const unit = target.isRatio ? '×' : { bytes: ' bytes' }[target.figure] ?? '×';
+        const text = `${what}${target.max}${unit} or less`;
+        return { text, found, isMet: found === null ? null : found.median <= target.max };
+    });
+}
+
+/* The ratio of the row's first target that another server has; for the table of targets. */
+export function comparedWith(row, result, server) {
+    const [target] = row.targets;
+    if (row.name === 'users' || server === YARDSTICK) {
+        return null;
+    }
+    const [servers] = Object.values(result);
+    return servers[server]?.[target.isRatio ? 'ratios' : 'figures'][target.figure] ?? null;
+}
+
+export function asText(table) {
+    const widths = table[0].map((_, i) => Math.max(...table.map((row) => row[i].length)));
+    const line = (row) => row.map((cell, i) => cell.padEnd(widths[i])).join('  ');
+    return table.map((row) => `    ${line(row).trimEnd()}`).join('\n');
+}
+
+export function asMarkdown(table) {
+    const line = (cells) => `| ${cells.join(' | ')} |`;
+    const [head, ...rows] = table;
+    return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
