@@ -61,7 +61,8 @@ export function handshakes(flags) {
     return async (server, { seconds, warmup }) => {
         const result = await generate(server, { churn: true, ...flags, warmup, seconds });
         const { per_s: perS, latency_us: latency } = result.handshakes;
-        const cpuUs = ((result.server.user_s + result.server.sys_s) * 1e6) / (perS * result.seconds);
+        const cpuUs =
+            ((result.server.user_s + result.server.sys_s) * 1e6) / (perS * result.seconds);
         return { cpuUs, perS, p50Us: latency.p50, p99Us: latency.p99 };
     };
 }

@@ -4,7 +4,7 @@ import { tableOfMillion } from './million.mjs';
 import { plotsOf } from './plots.mjs';
 import { ELSEWHERE, ROWS } from './rows.mjs';
 import { titleOf } from './servers.mjs';
-import { asMarkdown, comparedWith, spreadText, tableOf, verdictsOf } from './tables.mjs';
+import { asMarkdown, comparedWith, runsOf, spreadText, tableOf, verdictsOf } from './tables.mjs';
 
 const ALTERNATIVES = {
     'cost-by-load.svg': 'CPU for a message by messages a second',
@@ -19,17 +19,17 @@ const INTRODUCTION = `# Benchmarks
 Written by \`scripts/bench --write\`; the figures behind it are in
 [docs/bench/results.json](docs/bench/results.json).
 
-The measure is the CPU that all server processes together spend on a delivered message, and it is
-given as a multiple of the **yardstick**'s: the plainest epoll relay there can be (tests/load), which
-does the handshake, reads no JSON and sends to a fixed partner. It is what the kernel alone costs, and
-it runs right before and right after each other run, so that what else the machine does meanwhile is
-in both. Switchboard is a broker and two gateways unless a table says otherwise; every other server is
-one process. The generator shares the machine with them.
+The measure is the CPU that all server processes together spend on a delivered message. It is given
+as a multiple of the **yardstick**'s, the plainest epoll relay there can be (tests/load): it does the
+handshake, reads no JSON and sends to a fixed partner, so it costs what the kernel alone costs. It
+runs right before and right after each other server, so that what else the machine does meanwhile
+happens to both. Switchboard is a broker and two gateways unless a table says otherwise; every other
+server is one process. The generator shares the machine with them.
 
-Each message is numbered and checked: lost, doubled, misrouted, out of order, altered, or with a wrong
-\`from\`: one wrong message, and there are no figures. Cells are medians, with the lowest and the
-highest run in brackets. Latencies of open loops count from the intended time of sending; the
-generator's own lag stands beside them.
+Each message is numbered and checked: one that is lost, doubled, misrouted, out of order, altered or
+has a wrong \`from\`, and there are no figures. Cells are medians, with the lowest and the highest
+run in brackets. Latencies of open loops count from the intended time of sending; the generator's
+own lag stands beside them.
 `;
 
 function ranOn({ machine, versions = {} }) {
@@ -93,13 +93,13 @@ function targetsSection(results) {
 }
 
 function rowSection(row, found) {
-    const { repeats, seconds } = found;
+    const runs = runsOf(row, found.result);
     return [
         `### ${row.title[0].toUpperCase()}${row.title.slice(1)}`,
         '',
         asMarkdown(tableOf(row, found.result)),
         '',
-        `${howOf(found)}; ${repeats} ${repeats === 1 ? 'run' : 'runs'} of ${seconds} s.`,
+        `${howOf(found)}; ${runs} ${runs === 1 ? 'run' : 'runs'} each.`,
         '',
     ];
 }

@@ -37,7 +37,9 @@ export async function generate(server, flags) {
     const result = output.trim() === '' ? null : JSON.parse(output);
     if (status !== 0 || !result || wrongIn(result).length > 0) {
         const wrong = result ? JSON.stringify({ wrong: result.wrong, errors: result.errors }) : '';
-        throw new Error(`${server.name}: switchboard-load ended with ${status} ${wrong}\n${load.log()}`);
+        throw new Error(
+            `${server.name}: switchboard-load ended with ${status} ${wrong}\n${load.log()}`,
+        );
     }
     return result;
 }

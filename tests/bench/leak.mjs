@@ -12,13 +12,13 @@ const PARTS = 10;
 const GROWTH_MAX = 0.02;
 const SLICE_MAX_S = 30;
 const SETTLE_MS = 3000;
-const CHURN = { churn: true, 'source-addresses': 16 };
+const CHURN = { churn: true, 'connect-rate': 100000, 'source-addresses': 64 };
 const CALLS = { pairs: 100, 'in-flight': 16, together: true };
 
 /* Runs the generator in slices until `count` things have been done, and returns how many were. */
 async function untilDone(count, doneIn, run) {
     let done = 0;
-    for (let seconds = 1; done < count; ) {
+    for (let seconds = 1; done < count;) {
         const result = await run(seconds);
         const perS = doneIn(result) / seconds;
         done += doneIn(result);
@@ -63,12 +63,16 @@ export async function measureLeak({ scale = 1 }, say) {
 
 export function tableOfLeak(parts) {
     const kib = (bytes) => number(bytes / 1024);
-    const table = [['connects and closes', 'messages', 'broker KiB', 'gateways KiB', '× the first']];
+    const table = [
+        ['connects and closes', 'messages', 'broker KiB', 'gateways KiB', '× the first'],
+    ];
     let [connects, messages] = [0, 0];
     for (const part of parts) {
         connects += part.connects;
         messages += part.messages;
-        const counts = [connects, messages].map((count) => Math.round(count).toLocaleString('en-US'));
+        const counts = [connects, messages].map((count) =>
+            Math.round(count).toLocaleString('en-US'),
+        );
         const memory = [kib(part.brokerBytes), part.gatewaysBytes.map(kib).join(', ')];
         const ratio = (residentOf(part) / residentOf(parts[0])).toFixed(3);
         table.push([...counts, ...memory, ratio]);

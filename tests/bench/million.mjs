@@ -111,7 +111,10 @@ export function tableOfMillion(result) {
         ['what', 'figure'],
         ['connected users', `${count(users)} at ${gateways} gateways`],
         ['connected in', `${number(result.connectMs / 1000)} s`],
-        [`${count(pairs)} pairs calling`, `${count(Math.round(result.perS))} messages/s, ${latency}`],
+        [
+            `${count(pairs)} pairs calling`,
+            `${count(Math.round(result.perS))} messages/s, ${latency}`,
+        ],
         ['CPU of all server processes a message', `${number(result.cpuUs)} µs`],
         ['resident memory of the broker', each(full.brokerBytes)],
         ['resident memory of all gateways', each(full.gatewaysBytes)],

@@ -55,23 +55,33 @@ function scale(from, to, low, high, isLog) {
     return (value) => round(from + ((at(value) - at(low)) / width) * (to - from));
 }
 
+function label(text, x, y, anchor = 'middle') {
+    return `<text x="${x}" y="${y}" text-anchor="${anchor}">${escaped(text)}</text>`;
+}
+
+/* A dashed line is a solid one's companion and has its name. */
 function legend(series) {
     let x = PLOT.left;
-    return series.map(({ name, color, isDashed }) => {
-        const dash = isDashed ? ' stroke-dasharray="5 4"' : '';
-        const own = `<path class="c${color}" d="M${x} 44h20"${dash}/><text x="${x + 26}" y="48">${escaped(name)}</text>`;
-        x += 50 + name.length * 7;
-        return own;
-    });
+    return series
+        .filter(({ isDashed }) => !isDashed)
+        .map(({ name, color }) => {
+            const stroke = `<path class="c${color}" d="M${x} 44h20"/>`;
+            const label = `<text x="${x + 26}" y="48">${escaped(name)}</text>`;
+            x += 50 + name.length * 7;
+            return stroke + label;
+        });
 }
 
 function line({ points, color, isDashed }, x, y) {
-    const path = points.map((point, i) => `${i ? 'L' : 'M'}${x(point.x)} ${y(point.y)}`).join('');
+    const through = points
+        .map((point, i) => `${i ? 'L' : 'M'}${x(point.x)} ${y(point.y)}`)
+        .join('');
     const bars = points
         .filter(({ min, max }) => max > min)
-        .map(({ x: at, min, max }) => `<path class="bar c${color}" d="M${x(at)} ${y(min)}V${y(max)}"/>`);
+        .map((point) => `M${x(point.x)} ${y(point.min)}V${y(point.max)}`)
+        .map((path) => `<path class="bar c${color}" d="${path}"/>`);
     const dash = isDashed ? ' stroke-dasharray="5 4"' : '';
-    return [`<path class="c${color}" d="${path}"${dash}/>`, ...bars];
+    return [`<path class="c${color}" d="${through}"${dash}/>`, ...bars];
 }
 
 /* `series`: [{ name, color: 0 to 4, isDashed, points: [{ x, y, min, max }] }]; x is logarithmic, and
@@ -90,17 +100,11 @@ export function lineChart({ title, xLabel, yLabel, series, isLog = false }) {
         `<title>${escaped(title)}</title><style>${STYLE}</style>`,
         `<text class="title" x="${PLOT.left}" y="22">${escaped(title)}</text>`,
         ...legend(series),
-        ...ticks.map(
-            (tick) =>
-                `<path class="grid" d="M${PLOT.left} ${y(tick)}H${PLOT.right}"/>` +
-                `<text x="${PLOT.left - 8}" y="${y(tick) + 4}" text-anchor="end">${short(tick)}</text>`,
-        ),
-        ...xs.map(
-            (at) =>
-                `<text x="${x(at)}" y="${PLOT.bottom + 20}" text-anchor="middle">${short(at)}</text>`,
-        ),
-        `<text x="${middle}" y="${HEIGHT - 8}" text-anchor="middle">${escaped(xLabel)}</text>`,
-        `<text transform="translate(16 186)rotate(-90)" text-anchor="middle">${escaped(yLabel)}</text>`,
+        ...ticks.map((tick) => `<path class="grid" d="M${PLOT.left} ${y(tick)}H${PLOT.right}"/>`),
+        ...ticks.map((tick) => label(short(tick), PLOT.left - 8, y(tick) + 4, 'end')),
+        ...xs.map((at) => label(short(at), x(at), PLOT.bottom + 20)),
+        label(xLabel, middle, HEIGHT - 8),
+        `<g transform="translate(16 186)rotate(-90)">${label(yLabel, 0, 0)}</g>`,
         ...series.flatMap((each) => line(each, x, y)),
         '</svg>',
         '',

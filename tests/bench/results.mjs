@@ -26,11 +26,17 @@ function shortened(key, value) {
     return typeof value === 'number' ? Number(value.toPrecision(5)) : value;
 }
 
+/* A spread on one line. */
+function textOf(results) {
+    const text = JSON.stringify(results, shortened, 1);
+    return `${text.replace(/\{\s+("median"[^{}]*)\}/g, (_, own) => `{ ${own.replace(/\s+/g, ' ')}}`)}\n`;
+}
+
 /* `found`: { [row]: { commit, date, machine, ..., result } } */
 export function write(found) {
     const results = { ...read(), ...found };
     mkdirSync(dir, { recursive: true });
-    writeFileSync(file, `${JSON.stringify(results, shortened, 1)}\n`);
+    writeFileSync(file, textOf(results));
     for (const [name, svg] of Object.entries(plotsOf(results))) {
         writeFileSync(join(dir, name), svg);
     }

@@ -55,7 +55,12 @@ export function tableOfUsers({ servers }) {
 }
 
 export function tableOfRecovery(points) {
-    const heads = ['to the first link, ms', 'to attach all, ms', 'together, ms', 'broker, bytes each'];
+    const heads = [
+        'to the first link, ms',
+        'to attach all, ms',
+        'together, ms',
+        'broker, bytes each',
+    ];
     const table = [['sessions', 'gateways', ...heads]];
     for (const { sessions, gateways, linkMs, attachMs, totalMs, bytes } of points) {
         const cells = [linkMs, attachMs, totalMs].map(spreadText);
@@ -72,6 +77,16 @@ export function tableOf(row, result) {
     return row.name === 'recovery' ? tableOfRecovery(result) : tableOfCases(row, result);
 }
 
+/* How often Switchboard was measured. */
+export function runsOf(row, result) {
+    if (row.measure) {
+        const points = row.name === 'users' ? result.servers.switchboard : result;
+        return (points[0].cpuUs ?? points[0].totalMs).count;
+    }
+    const [{ switchboard }] = Object.values(result);
+    return Object.values(switchboard.figures)[0].count;
+}
+
 /* What of Switchboard's is held against a target: a spread, or null where it was not measured. */
 function measured(row, result, { figure, isRatio }) {
     if (row.name === 'users') {
@@ -86,7 +101,7 @@ export function verdictsOf(row, result) {
     return (row.targets ?? []).map((target) => {
         const found = measured(row, result, target);
         const what = target.figure === 'p50Us' ? 'p50 ' : '';
-        const unit = target.isRatio ? '×' : { bytes: ' bytes' }[target.figure] ?? '×';
+        const unit = target.isRatio ? '×' : ({ bytes: ' bytes' }[target.figure] ?? '×');
         const text = `${what}${target.max}${unit} or less`;
         return { text, found, isMet: found === null ? null : found.median <= target.max };
     });
