@@ -22,16 +22,21 @@ function memoryOf(set) {
     return { brokerBytes: residentOf([set.broker]), gatewaysBytes: residentOf(set.gateways) };
 }
 
-/* Kills the broker, starts the next, and waits until every gateway's sessions are attached to it. */
+/* Kills the broker, starts the next, and waits until it has told every gateway that the directory is
+ * whole. */
 async function recover(set) {
     const marks = set.gateways.map((gateway) => gateway.mark());
     const killedAt = now();
     await set.broker.kill();
     await set.startBroker();
-    const startedAt = now();
-    const [, sessions] = await set.broker.waitFor(/^info recovered sessions=(\d+)/);
-    await Promise.all(set.gateways.map((_, slot) => set.linked(slot, marks[slot])));
-    return { restartMs: startedAt - killedAt, allMs: now() - killedAt, sessions: Number(sessions) };
+    const restartMs = now() - killedAt;
+    const ready = await Promise.all(
+        set.gateways.map((gateway, slot) =>
+            gateway.waitFor(/^info link-up .*sessions=(\d+)/, marks[slot]),
+        ),
+    );
+    const allMs = now() - killedAt;
+    return { restartMs, allMs, sessions: ready.reduce((sum, [, count]) => sum + Number(count), 0) };
 }
 
 async function call(server, pairs, { seconds, warmup }) {
@@ -78,7 +83,10 @@ export async function measureMillion({ users = USERS, ...options }, say) {
         const inAllBytes = before - availableBytes();
         say(`${users} connected, ${number(inAllBytes / GIB)} GiB in all`);
         const recovery = await recover(set);
-        say(`recovered in ${number(recovery.allMs)} ms`);
+        say(`${recovery.sessions} sessions recovered in ${number(recovery.allMs)} ms`);
+        if (recovery.sessions !== users) {
+            throw new Error('sessions were lost');
+        }
         return {
             users,
             gateways,
@@ -119,10 +127,8 @@ export function tableOfMillion(result) {
         ['resident memory of the broker', each(full.brokerBytes)],
         ['resident memory of all gateways', each(full.gatewaysBytes)],
         ['all memory, with the kernel and the generator', each(inAllBytes)],
-        [
-            'broker killed, until every session was attached again',
-            `${number(recovery.allMs)} ms, ${count(recovery.sessions)} sessions`,
-        ],
+        ['broker killed, until a new one listens', `${number(recovery.restartMs)} ms`],
+        ['the same, until every session is attached again', `${number(recovery.allMs)} ms`],
         ['resident memory of the broker afterwards', each(result.recovered.brokerBytes)],
     ];
 }
