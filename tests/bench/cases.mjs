@@ -12,7 +12,7 @@ function total(object = {}) {
 }
 
 export function figuresOf(result) {
-    const { server, latency_us: latency, lag_us: lag = {} } = result;
+    const { server, latency_us: latency } = result;
     return {
         cpuUs: server.cpu_us_per_message,
         switches: server.switches_per_message,
@@ -21,7 +21,7 @@ export function figuresOf(result) {
         p99Us: latency.p99,
         p999Us: latency.p999,
         maxUs: latency.max,
-        lagP99Us: lag.p99,
+        lagP99Us: result.lag_us?.p99,
         generatorCpuUs: result.generator.cpu_us_per_message,
         errors: total(result.errors),
     };
@@ -60,10 +60,7 @@ export function idle(count) {
 export function handshakes(flags) {
     return async (server, { seconds, warmup }) => {
         const result = await generate(server, { churn: true, ...flags, warmup, seconds });
-        const { per_s: perS, latency_us: latency } = result.handshakes;
-        const cpuUs =
-            ((result.server.user_s + result.server.sys_s) * 1e6) / (perS * result.seconds);
-        return { cpuUs, perS, p50Us: latency.p50, p99Us: latency.p99 };
+        return { cpuUs: result.server.cpu_us_per_handshake, perS: result.handshakes.per_s };
     };
 }
 

@@ -6,7 +6,11 @@ export function number(value) {
     if (value === null || value === undefined || !Number.isFinite(value)) {
         return '-';
     }
-    const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+    const size = Math.abs(value);
+    if (size > 0 && size < 0.1) {
+        return value.toPrecision(2);
+    }
+    const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
     return value.toLocaleString('en-US', {
         minimumFractionDigits: digits,
         maximumFractionDigits: digits,
@@ -23,21 +27,30 @@ export function spreadText(spread) {
 }
 
 /* What a row's first figure is to the yardstick stands right behind it. */
-function cellsOf(columns, { figures, ratios }) {
-    const cells = columns.map(([figure]) => spreadText(figures[figure]));
-    cells.splice(1, 0, spreadText(ratios[columns[0][0]]));
-    return cells;
+function withRatio({ hasNoRatio }, cells, ratio) {
+    return hasNoRatio ? cells : [cells[0], ratio, ...cells.slice(1)];
 }
 
-/* Of a row that has cases. */
-export function tableOfCases({ columns, by }, cases) {
+function cellsOf(row, columns, { figures, ratios }) {
+    const cells = columns.map(([figure]) => spreadText(figures[figure]));
+    return withRatio(row, cells, spreadText(ratios[columns[0][0]]));
+}
+
+function hasErrors(cases) {
+    const summaries = Object.values(cases).flatMap((servers) => Object.values(servers));
+    return summaries.some(({ figures }) => figures.errors?.max > 0);
+}
+
+/* Of a row that has cases; with errors when there were any. */
+export function tableOfCases(row, cases) {
+    const { by } = row;
+    const columns = [...row.columns, ...(hasErrors(cases) ? [['errors', 'errors']] : [])];
     const heads = columns.map(([, head]) => head);
-    heads.splice(1, 0, '× yardstick');
-    const table = [[...(by ? [by] : []), 'server', ...heads]];
+    const table = [[...(by ? [by] : []), 'server', ...withRatio(row, heads, '× yardstick')]];
     for (const [key, servers] of Object.entries(cases)) {
         for (const [name, summary] of Object.entries(servers)) {
             const label = by ? [Number(key).toLocaleString('en-US')] : [];
-            table.push([...label, titleOf(name), ...cellsOf(columns, summary)]);
+            table.push([...label, titleOf(name), ...cellsOf(row, columns, summary)]);
         }
     }
     return table;
