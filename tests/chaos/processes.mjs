@@ -43,9 +43,23 @@ export function childrenOf(parent) {
     return children;
 }
 
-export function residentBytes(pid) {
-    const match = read(`/proc/${pid}/status`).match(/^VmRSS:\s+(\d+) kB/m);
+function bytesIn(path, name) {
+    const match = read(path).match(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm'));
     return match ? Number(match[1]) * 1024 : 0;
+}
+
+export function residentBytes(pid) {
+    return bytesIn(`/proc/${pid}/status`, 'VmRSS');
+}
+
+/* What is shared with others counts by its share, so that the sum over processes is true. */
+export function proportionalBytes(pid) {
+    return bytesIn(`/proc/${pid}/smaps_rollup`, 'Pss');
+}
+
+/* What the machine could still give away, kernel memory considered. */
+export function availableBytes() {
+    return bytesIn('/proc/meminfo', 'MemAvailable');
 }
 
 export function descriptorCount(pid) {

@@ -39,19 +39,24 @@ export function removeDir(dir) {
     dirs.delete(dir);
 }
 
+/* `true` is a flag without a value; a list is a flag given several times. */
 function flagArguments(flags) {
-    return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    return Object.entries(flags).flatMap(([name, values]) =>
+        [values].flat().flatMap((value) => (value === true ? [`--${name}`] : [`--${name}`, value])),
+    );
 }
 
-/* One program under test: its log lines, its end. */
+/* One program under test: its log lines, its end. `command`: how it is called, when it is none of
+ * ours; `output`: what becomes of its standard output, as in `stdio` of spawn(). */
 export class Program {
-    constructor(name, flags) {
+    constructor(name, flags, { command = [join(binDir, name)], output = 'inherit' } = {}) {
+        const [file, ...words] = command;
         this.name = name;
         this.lines = [];
         this.isKilled = false;
         this.waiters = new Set();
-        this.child = spawn(join(binDir, name), flagArguments(flags), {
-            stdio: ['ignore', 'inherit', 'pipe'],
+        this.child = spawn(file, [...words, ...flagArguments(flags)].map(String), {
+            stdio: ['ignore', output, 'pipe'],
             env: cleanEnvironment(),
         });
         running.add(this.child);

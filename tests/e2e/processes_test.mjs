@@ -150,8 +150,8 @@ describe('scripts/run and scripts/stop', () => {
             assert.notEqual(status, 0, args.join(' '));
             assert.match(output, complaint);
         }
-        const commands = ['run', 'stop', 'rolling-restart', 'chaos', 'test', 'install', 'fuzz'];
-        for (const name of commands) {
+        const commands = ['run', 'stop', 'rolling-restart', 'chaos', 'bench'];
+        for (const name of [...commands, 'test', 'install', 'fuzz']) {
             const { status, output } = await script(name, '--help');
             assert.equal(status, 0, name);
             assert.match(output, /^usage: scripts\//);

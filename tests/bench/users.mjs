@@ -1,0 +1,64 @@
+/* What a message costs, and a connection takes, by how many users are connected and do nothing: one
+ * server, to which more and more of them connect. */
+import { load, memoryOf } from './cases.mjs';
+import { hold } from './generator.mjs';
+import { SESSIONS_A_GATEWAY } from './recovery.mjs';
+import { withServer } from './rounds.mjs';
+import { YARDSTICK, spread } from './statistics.mjs';
+
+const POINTS = [1000, 5000, 18000, 50000, 100000, 200000];
+const POINTS_QUICK = [1000, 5000];
+const CALLING = { pairs: 100, 'in-flight': 1 };
+/* Users that call, with room to spare; those that do nothing are numbered behind them. */
+const OTHERS = 1000;
+/* Each round connects hundreds of thousands: more than these would tell nothing more. */
+const REPEATS_MAX = 3;
+
+async function measurePoints(server, points, options, say) {
+    const holders = [];
+    const found = {};
+    const before = memoryOf(server);
+    for (const [i, users] of points.entries()) {
+        const held = points[i - 1] ?? 0;
+        holders.push(await hold(server, users - held, { firstUser: OTHERS + held }));
+        const bytes = (memoryOf(server) - before) / users;
+        found[users] = { bytes, ...(await load(CALLING)(server, options)) };
+        say(`${server.name}, ${users} users`, found[users]);
+    }
+    for (const holder of holders) {
+        await holder.stop();
+    }
+    return found;
+}
+
+/* { [server]: [{ users, cpuUs, bytes, growth }] }: growth is the cost as a multiple of the cost at
+ * the first point of the same round. */
+function pointsOf(rounds) {
+    return Object.keys(rounds[0]).map((users) => {
+        const column = (valueOf) => spread(rounds.map((round) => valueOf(round[users], round)));
+        const first = ({ [POINTS[0]]: point }) => point.cpuUs;
+        return {
+            users: Number(users),
+            cpuUs: column(({ cpuUs }) => cpuUs),
+            bytes: column(({ bytes }) => bytes),
+            growth: column(({ cpuUs }, round) => cpuUs / first(round)),
+        };
+    });
+}
+
+export async function measureUsers(subjects, options, say) {
+    const points = options.isQuick ? POINTS_QUICK : POINTS;
+    const gateways = Math.max(2, Math.ceil((points.at(-1) + OTHERS) / SESSIONS_A_GATEWAY));
+    const rounds = {};
+    for (let i = 0; i < Math.min(options.repeats, REPEATS_MAX); i++) {
+        for (const name of [YARDSTICK, ...subjects]) {
+            const isMany = name === 'switchboard';
+            const own = points.filter((users) => isMany || users + OTHERS <= SESSIONS_A_GATEWAY);
+            const run = (server) => measurePoints(server, own, options, say);
+            rounds[name] ??= [];
+            rounds[name].push(await withServer(name, { gateways, samePort: false }, run));
+        }
+    }
+    const entries = Object.entries(rounds).map(([name, each]) => [name, pointsOf(each)]);
+    return { gateways, servers: Object.fromEntries(entries) };
+}
