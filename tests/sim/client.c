@@ -90,7 +90,7 @@ void sim_client_flush(struct sim_client *client)
     if (!client->reads || pending == 0) {
         return;
     }
-    bool is_partial = client->world->is_noisy && sim_random_once_in(random, 3);
+    bool is_partial = client->world->is_noisy && sim_random_once_in(random, 2);
     sim_client_write(client, is_partial ? sim_random_below(random, (uint32_t)pending) : pending);
 }
 

@@ -11,7 +11,7 @@ static struct sim_limits small_limits(struct sim_random *random)
         .backlog_max_bytes = (size_t)4096 << sim_random_below(random, 3),
         .unanswered_max_bytes = (size_t)4096 << sim_random_below(random, 5),
         .transfers_max = sim_random_once_in(random, 4) ? 4 : 256,
-        .queue_max_bytes = (size_t)1024 << sim_random_below(random, 4),
+        .queue_max_bytes = (size_t)1024 << sim_random_below(random, 2),
         .kept_max_bytes = (size_t)4096 << sim_random_below(random, 5),
         .hold_messages_max = sim_random_once_in(random, 4) ? 2 : 64,
         .remembered_max = sim_random_once_in(random, 4) ? 2 : 256,
@@ -33,7 +33,7 @@ static void choose_limits(struct sim_world *world)
     static const uint64_t hold_times_ms[] = {0, 1000, 5000, 5000};
     static const uint32_t fault_weights[] = {0, 1, 1, 4};
     struct sim_random *random = &world->random;
-    world->is_roomy = sim_random_once_in(random, 2);
+    world->is_roomy = sim_random_once_in(random, 3);
     world->limits = world->is_roomy ? roomy_limits : small_limits(random);
     world->limits.batch_max_bytes = (size_t)64 << sim_random_below(random, 7);
     world->limits.hold_ms = hold_times_ms[sim_random_below(random, ARRAY_LENGTH(hold_times_ms))];

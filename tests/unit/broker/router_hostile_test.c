@@ -156,8 +156,9 @@ static void test_synced_only_once_while_it_recovers(void **state)
     world_fini(&world);
 }
 
-/* Where a record has its one flag, counted from the front. */
-static void assert_flag_bounds(struct world *world, const struct link_record *record, size_t at)
+/* `at` is where a record has its flags, counted from the front, `end` the first value too many. */
+static void assert_flag_bounds(struct world *world, const struct link_record *record, size_t at,
+                               unsigned int end)
 {
     uint8_t bytes[256];
     buffer_clear(&world->batch);
@@ -165,7 +166,7 @@ static void assert_flag_bounds(struct world *world, const struct link_record *re
     struct slice batch = buffer_slice(&world->batch);
     assert_true(batch.len <= sizeof bytes);
     memcpy(bytes, batch.data, batch.len);
-    for (unsigned int flag = 2; flag <= UINT8_MAX; flag++) {
+    for (unsigned int flag = end; flag <= UINT8_MAX; flag++) {
         bytes[LINK_RECORD_HEADER_BYTES + at] = (uint8_t)flag;
         assert_false(receive(world, 1, bytes, batch.len));
         world_expect_nothing(world);
@@ -182,12 +183,12 @@ static void test_flags_out_of_range(void **state)
     struct link_record attach = {.kind = LINK_ATTACH};
     attach.attach.session_id = 9;
     attach.attach.user_id = slice_from_string("mallory");
-    assert_flag_bounds(&world, &attach, 16);
+    assert_flag_bounds(&world, &attach, 16, 2);
     struct link_record submit = {.kind = LINK_SUBMIT};
     submit.submit.seq = 1;
     submit.submit.deadline_ms = UINT64_MAX;
     submit.submit.to = slice_from_string("bob");
-    assert_flag_bounds(&world, &submit, 24);
+    assert_flag_bounds(&world, &submit, 24, 4);
     assert_int_equal(router_stats(world.router).sessions, 1);
     assert_int_equal(router_stats(world.router).submits, 0);
     assert_others_unharmed(&world, 1);

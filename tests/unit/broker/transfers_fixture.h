@@ -27,8 +27,8 @@ struct fixture {
 static inline void fixture_init(struct fixture *fixture, size_t kept_max_bytes)
 {
     assert_true(directory_init(&fixture->directory, SLOTS, hash_key));
-    assert_true(transfers_init(&fixture->all, &fixture->directory, SLOTS, LEGS_MAX, kept_max_bytes,
-                               hash_key));
+    assert_true(
+        transfers_init(&fixture->all, &fixture->directory, SLOTS, LEGS_MAX, kept_max_bytes));
 }
 
 static inline void fixture_fini(struct fixture *fixture)

@@ -1,84 +1,73 @@
-/* Sessions that are handed deliveries, and what is known of them afterwards. */
+/* Deliveries of one session of one source, told apart by their seq, with an outcome that tells
+ * whose it is; and what a repeat of them hears. */
 #pragma once
 
 #include "gateway/deliveries.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+enum { SOURCE = 11, OTHER_SOURCE = 12, SESSION = 1, OTHER_SESSION = 2, DEADLINE_MS = 100 };
 
-#include <cmocka.h>
-
-enum { SOURCE = 11, OTHER_SOURCE = 12, DEADLINE_MS = 100 };
-
-struct recipient {
-    uint64_t id;
-    struct session_deliveries waiting;
-};
-
-static inline struct delivery_key key_of(const struct recipient *recipient,
-                                         uint64_t source_instance_id, uint64_t seq)
+static inline struct delivery_key key_of(uint64_t seq)
 {
-    return (struct delivery_key){source_instance_id, seq, recipient->id};
+    return (struct delivery_key){SOURCE, seq, SESSION};
 }
 
-static inline void open_from(struct deliveries *all, struct recipient *recipient,
-                             uint64_t source_instance_id, uint64_t seq)
+static inline enum outcome outcome_of(uint64_t seq)
 {
-    struct delivery_key key = key_of(recipient, source_instance_id, seq);
+    return (enum outcome)(seq % OUTCOME_COUNT);
+}
+
+static inline void open_key(struct deliveries *all, struct session_deliveries *of_session,
+                            struct delivery_key key, uint64_t deadline_ms)
+{
     assert_true(deliveries_prepare(all));
-    deliveries_open(all, &key, DEADLINE_MS, &recipient->waiting, 10 * seq);
+    deliveries_open(all, &key, deadline_ms, of_session, 10 * key.seq);
 }
 
-static inline void open_seq(struct deliveries *all, struct recipient *recipient, uint64_t seq)
+static inline void open_seq(struct deliveries *all, struct session_deliveries *of_session,
+                            uint64_t seq)
 {
-    open_from(all, recipient, SOURCE, seq);
+    open_key(all, of_session, key_of(seq), DEADLINE_MS);
 }
 
-static inline void finish(struct deliveries *all, struct recipient *recipient, enum outcome outcome)
+static inline void finish(struct deliveries *all, struct session_deliveries *of_session)
 {
-    deliveries_finish_first(all, &recipient->waiting, outcome);
+    assert_non_null(of_session->first);
+    deliveries_finish_first(all, of_session, outcome_of(of_session->first->key.seq));
 }
 
-/* Opens one and finishes it, with an outcome that goes with its seq. */
-static inline void deliver(struct deliveries *all, struct recipient *recipient, uint64_t seq,
-                           uint64_t deadline_ms)
+/* Opens one and finishes it. */
+static inline void deliver_key(struct deliveries *all, struct delivery_key key,
+                               uint64_t deadline_ms)
 {
-    struct delivery_key key = key_of(recipient, SOURCE, seq);
-    assert_true(deliveries_prepare(all));
-    deliveries_open(all, &key, deadline_ms, &recipient->waiting, 10 * seq);
-    finish(all, recipient, (enum outcome)(seq % OUTCOME_COUNT));
+    struct session_deliveries of_session = {0};
+    open_key(all, &of_session, key, deadline_ms);
+    finish(all, &of_session);
+    assert_null(of_session.first);
 }
 
-static inline enum delivery_past past_from(struct deliveries *all,
-                                           const struct recipient *recipient,
-                                           uint64_t source_instance_id, uint64_t seq,
-                                           uint64_t deadline_ms)
+static inline void deliver(struct deliveries *all, uint64_t seq, uint64_t deadline_ms)
 {
-    struct delivery_key key = key_of(recipient, source_instance_id, seq);
+    deliver_key(all, key_of(seq), deadline_ms);
+}
+
+/* One that is over must have its own outcome, and nothing else may have one. */
+static inline enum delivery_past past_of_key(struct deliveries *all, struct delivery_key key,
+                                             uint64_t deadline_ms,
+                                             const struct session_deliveries *of_session)
+{
     enum outcome outcome = OUTCOME_COUNT;
-    enum delivery_past past =
-        deliveries_look_up(all, &key, deadline_ms, &recipient->waiting, &outcome);
-    if (past == DELIVERY_IS_OVER && source_instance_id == SOURCE) {
-        assert_int_equal(outcome, seq % OUTCOME_COUNT);
-    } else if (past != DELIVERY_IS_OVER) {
-        assert_int_equal(outcome, OUTCOME_COUNT);
-    }
+    enum delivery_past past = deliveries_look_up(all, &key, deadline_ms, of_session, &outcome);
+    assert_int_equal(outcome, past == DELIVERY_IS_OVER ? outcome_of(key.seq) : OUTCOME_COUNT);
     return past;
 }
 
-/* Of one that is handed over again. */
-static inline enum delivery_past past_of(struct deliveries *all, const struct recipient *recipient,
-                                         uint64_t seq)
+static inline enum delivery_past past_of(struct deliveries *all, uint64_t seq,
+                                         const struct session_deliveries *of_session)
 {
-    return past_from(all, recipient, SOURCE, seq, DEADLINE_MS);
+    return past_of_key(all, key_of(seq), DEADLINE_MS, of_session);
 }
 
-static inline void expect_over(struct deliveries *all, const struct recipient *recipient,
-                               uint64_t first_seq, uint64_t last_seq)
+static inline size_t over_count(const struct deliveries *all)
 {
-    for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
-        assert_int_equal(past_of(all, recipient, seq), DELIVERY_IS_OVER);
-    }
+    return (size_t)(all->ring_end - all->ring_begin);
 }
