@@ -44,6 +44,11 @@ bool deliveries_are_empty(const struct deliveries *all)
     return all->first_waiting == NULL && over_count(all) == 0;
 }
 
+bool deliveries_are_at_rest(const struct deliveries *all)
+{
+    return deliveries_are_empty(all) && all->index == NULL && all->ring_cap <= RING_FIRST_CAP;
+}
+
 /* False: no memory. */
 static bool resize_ring(struct deliveries *all, size_t cap)
 {

@@ -97,3 +97,6 @@ void deliveries_finish_first(struct deliveries *all, struct session_deliveries *
 void deliveries_expire(struct deliveries *all, uint64_t now_ms);
 /* True: none waits, and none is remembered. */
 bool deliveries_are_empty(const struct deliveries *all);
+/* True: they are empty, and what a burst took has been given back: deliveries_expire
+ * has nothing to do. */
+bool deliveries_are_at_rest(const struct deliveries *all);

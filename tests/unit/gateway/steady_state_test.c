@@ -206,7 +206,10 @@ static void a_message_costs_no_allocation(void **state)
     assert_int_equal(allocation_count - count_before, 0);
     assert_int_equal(gateway.outcome_count, WARM_UP + ROUNDS);
     assert_true(exchange_needs_tick(gateway.exchange)); /* some are remembered even now */
-    exchange_tick(gateway.exchange, gateway.now_ms + OUTCOME_TIMEOUT_MS);
+    for (int i = 0; i < 32 && exchange_needs_tick(gateway.exchange); i++) {
+        exchange_tick(gateway.exchange,
+                      gateway.now_ms + OUTCOME_TIMEOUT_MS); /* gives back bit by bit */
+    }
     assert_false(exchange_needs_tick(gateway.exchange));
     websocket_pool_free(pool);
     exchange_free(gateway.exchange);
