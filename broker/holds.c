@@ -62,6 +62,7 @@ void holds_fini(struct holds *all)
         all->lists[state] = (struct hold_list){0};
     }
     all->count = 0;
+    all->bytes = 0;
 }
 
 void holds_begin(struct holds *all, struct user *user, enum hold_state state, uint64_t now_ms)
@@ -138,9 +139,12 @@ static void queue_remove(struct hold *hold, struct transfer *transfer)
 bool holds_add(struct holds *all, struct transfer *transfer)
 {
     struct hold *hold = transfer->user->hold;
-    if (hold == NULL || hold->count >= all->messages_max) {
+    size_t bytes_max = all->transfers->kept_max_bytes / HOLDS_SHARE_DIVISOR;
+    if (hold == NULL || hold->count >= all->messages_max ||
+        all->bytes + transfer_memory(transfer) > bytes_max) {
         return false;
     }
+    all->bytes += transfer_memory(transfer);
     queue_insert(hold, transfer, place_of(hold, transfer));
     transfers_hold(all->transfers, transfer);
     return true;
@@ -151,6 +155,7 @@ struct transfer *holds_take(struct holds *all, struct hold *hold)
     struct transfer *transfer = hold->first;
     if (transfer != NULL) {
         queue_remove(hold, transfer);
+        all->bytes -= transfer_memory(transfer);
         transfers_unhold(all->transfers, transfer);
     }
     return transfer;
@@ -164,6 +169,7 @@ void holds_end_slot(struct holds *all, uint32_t slot)
         next = transfer->next;
         if (transfer->source_slot == slot) {
             queue_remove(transfer->user->hold, transfer);
+            all->bytes -= transfer_memory(transfer);
             transfers_close(all->transfers, transfer);
         }
     }

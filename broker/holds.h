@@ -38,6 +38,7 @@ struct holds {
     size_t users_max;    /* holds at a time; who leaves beyond is offline at once */
     size_t messages_max; /* in one hold */
     size_t count;
+    size_t bytes; /* of the messages in all holds */
     struct hold_list lists[HOLD_STATE_COUNT];
 };
 
@@ -52,7 +53,12 @@ void holds_begin(struct holds *all, struct user *user, enum hold_state state, ui
 /* Ends the user's hold, whose queue must be empty. */
 void holds_end(struct holds *all, struct user *user);
 
-/* Puts a done transfer into its user's hold. False: the user has none, or it is full. */
+/* All holds together take at most one part in so many of what transfers may keep, so that messages
+ * to users who are there always find room. */
+enum { HOLDS_SHARE_DIVISOR = 2 };
+
+/* Puts a done transfer into its user's hold. False: the user has none, or it is full, or all
+ * together are. */
 MUST_CHECK bool holds_add(struct holds *all, struct transfer *transfer);
 /* Takes the first transfer out, which is done then. NULL: the queue is empty. */
 struct transfer *holds_take(struct holds *all, struct hold *hold);

@@ -81,18 +81,13 @@ static void remove_all_legs(struct transfers *all, struct transfer *transfer)
     }
 }
 
-static size_t memory_of(size_t payload_len)
-{
-    return sizeof(struct transfer) + payload_len;
-}
-
 void transfers_close(struct transfers *all, struct transfer *transfer)
 {
     remove_all_legs(all, transfer);
     list_remove(&all->lists[transfer->state], transfer);
     map_remove(&all->by_key, &transfer->by_key);
     struct user *user = transfer->user;
-    size_t bytes = memory_of(transfer->payload_len);
+    size_t bytes = transfer_memory(transfer);
     all->kept_bytes -= bytes;
     all->count--;
     pool_return(&all->pool, transfer, bytes);
@@ -139,7 +134,7 @@ struct transfer *transfers_find(const struct transfers *all, struct transfer_key
 
 struct transfer *transfers_open(struct transfers *all, const struct transfer_start *start)
 {
-    size_t bytes = memory_of(start->payload.len);
+    size_t bytes = sizeof(struct transfer) + start->payload.len;
     if (bytes > all->kept_max_bytes - all->kept_bytes) {
         return NULL;
     }

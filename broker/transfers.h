@@ -126,3 +126,9 @@ static inline struct slice transfer_payload(const struct transfer *transfer)
 {
     return slice_of(transfer->payload, transfer->payload_len);
 }
+
+/* What it counts for in kept_bytes. */
+static inline size_t transfer_memory(const struct transfer *transfer)
+{
+    return sizeof *transfer + transfer->payload_len;
+}
