@@ -2,7 +2,7 @@
  * in Us is microseconds. */
 import { pass } from '../chaos/clock.mjs';
 import { proportionalBytes, statOf } from '../chaos/processes.mjs';
-import { generate, hold } from './generator.mjs';
+import { generate, hold, warmUp } from './generator.mjs';
 
 /* So much CPU goes by in jiffies of 10 ms that an idle server needs a long look. */
 const IDLE_MIN_S = 30;
@@ -44,14 +44,14 @@ export function load(flags) {
 /* Connections that do nothing: memory of each, over all processes, and what they cost. */
 export function idle(count) {
     return async (server, { seconds, isQuick }) => {
+        await warmUp(server);
         const before = memoryOf(server);
-        const held = await hold(server, count);
+        await hold(server, count);
         const bytes = (memoryOf(server) - before) / count;
         const cpuMs = cpuMsOf(server);
         const watchS = isQuick ? seconds : Math.max(seconds, IDLE_MIN_S);
         await pass(watchS * 1000);
         const spentUs = (cpuMsOf(server) - cpuMs) * 1000;
-        await held.stop();
         return { bytes, idleCpuUs: spentUs / watchS / count };
     };
 }

@@ -1,7 +1,6 @@
 /* switchboard-load, run against a server. Its checks are always on: a wrong message ends the bench. */
 import { text } from 'node:stream/consumers';
 
-import { descriptorCount } from '../chaos/processes.mjs';
 import { eventually, pass } from '../chaos/clock.mjs';
 import { Program } from '../e2e/harness.mjs';
 
@@ -9,6 +8,7 @@ import { Program } from '../e2e/harness.mjs';
 const DESCRIPTORS_A_WORKER = 19000;
 const SOURCE_PORTS = 20000;
 const SETTLE_MS = 1500;
+const WARM_UP_CONNECTIONS = 100;
 const PATIENCE_MS = 120000;
 /* For ever, that is until it is stopped. */
 const HOLD_S = 100000;
@@ -46,36 +46,34 @@ export async function generate(server, flags) {
     return result;
 }
 
-/* How many descriptors the server's processes have open. */
-export function descriptorsOf(server) {
-    return server.pids.reduce((sum, pid) => sum + descriptorCount(pid), 0);
-}
-
-/* Connections that do nothing. Resolves when the server has all of them; `stop` ends them. */
-export async function hold(server, count, { prefix = 'idle', firstUser = 0, pauseMs = 250 } = {}) {
-    const before = descriptorsOf(server);
+/* Connections that do nothing, as guests of the server. Resolves when it has all of them; `others`:
+ * how many of such it has already. */
+export async function hold(server, count, { others = 0, firstUser = 0, pauseMs = 250 } = {}) {
     const { 'server-pid': _, ...flags } = flagsFor(server, {
         'connect-only': count,
         hold: HOLD_S,
         workers: Math.ceil(count / DESCRIPTORS_A_WORKER),
         'source-addresses': Math.ceil(count / SOURCE_PORTS),
-        'user-prefix': prefix,
+        'user-prefix': 'idle',
         'first-user': firstUser,
     });
     const holder = new Program('switchboard-load', flags, { output: 'ignore' });
+    server.guests.push(holder);
     const areIn = () => {
         if (!holder.isRunning) {
             throw new Error(`${server.name}: the holder of connections ended\n${holder.log()}`);
         }
-        return descriptorsOf(server) - before >= count;
+        return server.connections() >= others + count;
     };
     const patienceMs = PATIENCE_MS + count;
     await eventually(`${server.name}: ${count} connections`, areIn, { patienceMs, pauseMs });
     await pass(SETTLE_MS);
-    return {
-        stop: async () => {
-            holder.signal('SIGTERM');
-            await holder.ended;
-        },
-    };
+}
+
+/* A few connections that come and go: what a process needs but once, it has afterwards. */
+export async function warmUp(server) {
+    await hold(server, WARM_UP_CONNECTIONS);
+    await server.dismiss();
+    await eventually(`${server.name}: nobody is connected`, () => server.connections() <= 0);
+    await pass(SETTLE_MS);
 }

@@ -2,15 +2,15 @@
  * on a port of its own. A sample of them calls, then the broker is killed. */
 import { availableBytes, residentBytes } from '../chaos/processes.mjs';
 import { now } from '../chaos/clock.mjs';
-import { startSet } from '../e2e/harness.mjs';
 import { generate, hold } from './generator.mjs';
 import { SESSIONS_A_GATEWAY } from './recovery.mjs';
+import { withServer } from './rounds.mjs';
 import { number } from './tables.mjs';
 
 const USERS = 1000000;
 const CALLING_PAIRS = 10000;
-/* The whole of it, the kernel's part and the generator's included. */
-const MEMORY_MAX_BYTES = 24 * 2 ** 30;
+/* About what a user takes, with the kernel's part at both ends and the generator's. */
+const MEMORY_BYTES = 16000;
 const GIB = 2 ** 30;
 const POLL_MS = 2000;
 
@@ -36,78 +36,63 @@ async function recover(set) {
         ),
     );
     const allMs = now() - killedAt;
-    return { restartMs, allMs, sessions: ready.reduce((sum, [, count]) => sum + Number(count), 0) };
+    const sessions = ready.reduce((sum, [, count]) => sum + Number(count), 0);
+    return { restartMs, allMs, sessions };
 }
 
+/* One message a second from each pair. */
 async function call(server, pairs, { seconds, warmup }) {
     const workers = Math.max(2, Math.ceil((pairs * 2) / SESSIONS_A_GATEWAY));
-    return generate(server, {
-        pairs,
-        'in-flight': 1,
-        workers,
-        'source-addresses': workers * 2,
-        warmup,
-        seconds,
-    });
+    const addresses = { workers, 'source-addresses': workers * 2 };
+    return generate(server, { pairs, rate: pairs, ...addresses, warmup, seconds });
 }
 
-/* `users` are held, those of the sample among them until the calls are over. */
+/* On a server that is up: everybody connects, the sample calls, the broker is killed. */
+async function putThrough(server, users, before, options, say) {
+    const { set } = server;
+    const pairs = Math.min(CALLING_PAIRS, Math.floor(users / 4));
+    const idle = users - pairs * 2;
+    const connectFrom = now();
+    await hold(server, idle, { pauseMs: POLL_MS });
+    const connectMs = now() - connectFrom;
+    say(`${idle} connected in ${number(connectMs / 1000)} s`);
+    const calls = await call(server, pairs, options);
+    say(`${pairs} pairs call: ${number(calls.server.cpu_us_per_message)} µs a message`);
+    /* In the place of those who called. */
+    await hold(server, pairs * 2, { others: idle, firstUser: idle, pauseMs: POLL_MS });
+    const full = memoryOf(set);
+    const inAllBytes = before - availableBytes();
+    say(`${users} connected, ${number(inAllBytes / GIB)} GiB in all`);
+    const recovery = await recover(set);
+    say(`${recovery.sessions} sessions recovered in ${number(recovery.allMs)} ms`);
+    if (recovery.sessions !== users) {
+        throw new Error('sessions were lost');
+    }
+    return {
+        connectMs,
+        pairs,
+        cpuUs: calls.server.cpu_us_per_message,
+        perS: calls.per_s,
+        p50Us: calls.latency_us.p50,
+        p99Us: calls.latency_us.p99,
+        full,
+        inAllBytes,
+        recovery,
+        recovered: memoryOf(set),
+    };
+}
+
 export async function measureMillion({ users = USERS, ...options }, say) {
-    const pairs = Math.min(CALLING_PAIRS, users / 4);
     const gateways = Math.ceil(users / SESSIONS_A_GATEWAY);
     const before = availableBytes();
-    if (before < (MEMORY_MAX_BYTES * users) / USERS / 1.5) {
+    if (before < MEMORY_BYTES * users) {
         say(`only ${number(before / GIB)} GiB are free: it may not fit`);
     }
-    const set = await startSet({ gateways, samePort: false });
-    const server = {
-        name: 'switchboard',
-        dialect: 'switchboard',
-        targets: set.ports.map((port) => `127.0.0.1:${port}`),
-        pids: [set.broker, ...set.gateways].map(({ pid }) => pid),
-    };
-    const holders = [];
-    const holdMore = async (count, firstUser) => {
-        holders.push(await hold(server, count, { firstUser, pauseMs: POLL_MS }));
-    };
-    try {
-        const empty = memoryOf(set);
-        const connectFrom = now();
-        await holdMore(users - pairs * 2, 0);
-        const connectMs = now() - connectFrom;
-        say(`${users - pairs * 2} connected in ${number(connectMs / 1000)} s`);
-        const calls = await call(server, pairs, options);
-        say(`${pairs} pairs: ${number(calls.server.cpu_us_per_message)} µs a message`);
-        await holdMore(pairs * 2, users - pairs * 2);
-        const full = memoryOf(set);
-        const inAllBytes = before - availableBytes();
-        say(`${users} connected, ${number(inAllBytes / GIB)} GiB in all`);
-        const recovery = await recover(set);
-        say(`${recovery.sessions} sessions recovered in ${number(recovery.allMs)} ms`);
-        if (recovery.sessions !== users) {
-            throw new Error('sessions were lost');
-        }
-        return {
-            users,
-            gateways,
-            connectMs,
-            pairs,
-            cpuUs: calls.server.cpu_us_per_message,
-            perS: calls.per_s,
-            p50Us: calls.latency_us.p50,
-            p99Us: calls.latency_us.p99,
-            empty,
-            full,
-            inAllBytes,
-            recovery,
-            recovered: memoryOf(set),
-        };
-    } finally {
-        for (const holder of holders) {
-            await holder.stop();
-        }
-        await set.stop();
-    }
+    const setOptions = { gateways, samePort: false };
+    const found = await withServer('switchboard', setOptions, (server) =>
+        putThrough(server, users, before, options, say),
+    );
+    return { users, gateways, ...found };
 }
 
 export function tableOfMillion(result) {

@@ -84,9 +84,19 @@ function line({ points, color, isDashed }, x, y) {
     return [`<path class="c${color}" d="${through}"${dash}/>`, ...bars];
 }
 
+/* What has a place on a logarithmic axis. */
+function positive({ points, ...series }) {
+    const some = points.filter(({ y }) => y > 0);
+    return {
+        ...series,
+        points: some.map((each) => ({ ...each, min: Math.max(each.min, each.y / 10) })),
+    };
+}
+
 /* `series`: [{ name, color: 0 to 4, isDashed, points: [{ x, y, min, max }] }]; x is logarithmic, and
  * so is y if `isLog`. A bar at a point is where its runs lie. */
-export function lineChart({ title, xLabel, yLabel, series, isLog = false }) {
+export function lineChart({ title, xLabel, yLabel, series: all, isLog = false }) {
+    const series = isLog ? all.map(positive) : all;
     const points = series.flatMap((each) => each.points);
     const xs = [...new Set(points.map((point) => point.x))].sort((a, b) => a - b);
     const highest = Math.max(...points.map(({ y, max = y }) => max));

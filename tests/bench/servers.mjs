@@ -3,19 +3,47 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+import { descriptorCount } from '../chaos/processes.mjs';
 import { Program, startSet } from '../e2e/harness.mjs';
 import { YARDSTICK } from './statistics.mjs';
 
 const LISTENING = /listening.*?127\.0\.0\.1:(\d+)/;
 
-/* A server that is up: `targets` are its HOST:PORTs, `pids` all of its processes. */
+/* A server that is up: `targets` are its HOST:PORTs, `pids` all of its processes; `guests` are
+ * programs that hold connections to it and end with it; `set` is there for Switchboard only. */
 class Server {
-    constructor(name, { ports, pids, stop }) {
+    #end;
+
+    constructor(name, { ports, pids, stop, set = null }) {
         this.name = name;
+        this.set = set;
+        this.guests = [];
         this.dialect = SERVERS[name].dialect;
         this.targets = ports.map((port) => `127.0.0.1:${port}`);
         this.pids = pids;
-        this.stop = stop;
+        this.#end = stop;
+        this.ownDescriptors = this.#descriptors();
+    }
+
+    #descriptors() {
+        return this.pids.reduce((sum, pid) => sum + descriptorCount(pid), 0);
+    }
+
+    /* How many connections it has, by the descriptors that it did not have at its start. */
+    connections() {
+        return this.#descriptors() - this.ownDescriptors;
+    }
+
+    /* Ends those programs. */
+    async dismiss() {
+        const guests = this.guests.splice(0);
+        guests.forEach((guest) => guest.signal('SIGTERM'));
+        await Promise.all(guests.map((guest) => guest.ended));
+    }
+
+    async stop() {
+        await this.dismiss();
+        await this.#end();
     }
 }
 
@@ -23,7 +51,7 @@ async function startSwitchboard({ gateways = 2, samePort = true } = {}) {
     const set = await startSet({ gateways, samePort });
     const ports = samePort ? [set.port(0)] : set.ports;
     const pids = [set.broker, ...set.gateways].map(({ pid }) => pid);
-    return { ports, pids, stop: () => set.stop() };
+    return { ports, pids, set, stop: () => set.stop() };
 }
 
 async function startProgram(program) {

@@ -1,7 +1,7 @@
 /* What a message costs, and a connection takes, by how many users are connected and do nothing: one
  * server, to which more and more of them connect. */
 import { load, memoryOf } from './cases.mjs';
-import { hold } from './generator.mjs';
+import { hold, warmUp } from './generator.mjs';
 import { SESSIONS_A_GATEWAY } from './recovery.mjs';
 import { withServer } from './rounds.mjs';
 import { YARDSTICK, spread } from './statistics.mjs';
@@ -10,25 +10,38 @@ const POINTS = [1000, 5000, 18000, 50000, 100000, 200000];
 const POINTS_QUICK = [1000, 5000];
 const CALLING = { pairs: 100, 'in-flight': 1 };
 /* Users that call, with room to spare; those that do nothing are numbered behind them. */
-const OTHERS = 1000;
+const CALLERS_MAX = 1000;
 /* Each round connects hundreds of thousands: more than these would tell nothing more. */
 const REPEATS_MAX = 3;
 
-async function measurePoints(server, points, options, say) {
-    const holders = [];
-    const found = {};
-    const before = memoryOf(server);
-    for (const [i, users] of points.entries()) {
-        const held = points[i - 1] ?? 0;
-        holders.push(await hold(server, users - held, { firstUser: OTHERS + held }));
-        const bytes = (memoryOf(server) - before) / users;
-        found[users] = { bytes, ...(await load(CALLING)(server, options)) };
-        say(`${server.name}, ${users} users`, found[users]);
-    }
-    for (const holder of holders) {
-        await holder.stop();
-    }
-    return found;
+/* What `look` finds at each of the points, on a server of its own: { [users]: figures }. */
+async function measurePoints({ name, options }, points, look) {
+    return withServer(name, options, async (server) => {
+        const found = {};
+        await warmUp(server);
+        const before = memoryOf(server);
+        for (const [i, users] of points.entries()) {
+            const others = points[i - 1] ?? 0;
+            await hold(server, users - others, { others, firstUser: CALLERS_MAX + others });
+            found[users] = await look(server, users, before);
+        }
+        return found;
+    });
+}
+
+/* Memory is looked at where nobody has called yet: what messages need is not the connections'. */
+async function measureRound(server, points, options, say) {
+    const memory = await measurePoints(server, points, (started, users, before) => {
+        const bytes = (memoryOf(started) - before) / users;
+        say(`${server.name}, ${users} users`, { bytes });
+        return { bytes };
+    });
+    const cost = await measurePoints(server, points, async (started, users) => {
+        const figures = await load(CALLING)(started, options);
+        say(`${server.name}, ${users} users`, figures);
+        return figures;
+    });
+    return Object.fromEntries(points.map((users) => [users, { ...cost[users], ...memory[users] }]));
 }
 
 /* { [server]: [{ users, cpuUs, bytes, growth }] }: growth is the cost as a multiple of the cost at
@@ -48,15 +61,17 @@ function pointsOf(rounds) {
 
 export async function measureUsers(subjects, options, say) {
     const points = options.isQuick ? POINTS_QUICK : POINTS;
-    const gateways = Math.max(2, Math.ceil((points.at(-1) + OTHERS) / SESSIONS_A_GATEWAY));
+    const gateways = Math.max(2, Math.ceil((points.at(-1) + CALLERS_MAX) / SESSIONS_A_GATEWAY));
     const rounds = {};
     for (let i = 0; i < Math.min(options.repeats, REPEATS_MAX); i++) {
         for (const name of [YARDSTICK, ...subjects]) {
             const isMany = name === 'switchboard';
-            const own = points.filter((users) => isMany || users + OTHERS <= SESSIONS_A_GATEWAY);
-            const run = (server) => measurePoints(server, own, options, say);
+            const own = points.filter(
+                (users) => isMany || users + CALLERS_MAX <= SESSIONS_A_GATEWAY,
+            );
+            const server = { name, options: { gateways, samePort: false } };
             rounds[name] ??= [];
-            rounds[name].push(await withServer(name, { gateways, samePort: false }, run));
+            rounds[name].push(await measureRound(server, own, options, say));
         }
     }
     const entries = Object.entries(rounds).map(([name, each]) => [name, pointsOf(each)]);
