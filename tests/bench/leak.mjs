@@ -11,7 +11,8 @@ const MESSAGES = 50000000;
 const PARTS = 10;
 const GROWTH_MAX = 0.02;
 const SLICE_MAX_S = 30;
-const SETTLE_MS = 3000;
+/* Longer than a delivery is remembered for repeats (--outcome-timeout-ms) and a user held. */
+const SETTLE_MS = 12000;
 const CHURN = { churn: true, 'connect-rate': 100000, 'source-addresses': 64 };
 const CALLS = { pairs: 100, 'in-flight': 16, together: true };
 
