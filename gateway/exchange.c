@@ -194,7 +194,8 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
 
 bool exchange_needs_tick(const struct exchange *exchange)
 {
-    return exchange_unanswered_count(exchange) > 0 || !deliveries_are_at_rest(&exchange->deliveries);
+    return exchange_unanswered_count(exchange) > 0 ||
+           !deliveries_are_at_rest(&exchange->deliveries);
 }
 
 static bool out_has_room(const struct exchange *exchange)
