@@ -1,5 +1,6 @@
 #include "broker/broker.h"
 
+#include "broker/pace.h"
 #include "broker/router.h"
 #include "common/link.h"
 #include "common/log.h"
@@ -27,6 +28,7 @@ struct broker {
     struct router *router;
     struct memory_keeper memory;
     struct loop_timer tick;
+    struct pace pace;
     uint64_t start_ms;
     bool has_recovered;
     uint32_t slot_count;
@@ -90,6 +92,15 @@ static void log_recovered(struct broker *broker)
               router_stats(broker->router).sessions, loop_now_ms(broker->loop) - broker->start_ms);
 }
 
+static void rest_if_busy(struct broker *broker)
+{
+    uint64_t submits = router_stats(broker->router).submits;
+    if (pace_is_busy(&broker->pace, loop_now_us(broker->loop), submits) &&
+        broker->options->linger_us > 0) {
+        loop_rest(broker->loop, broker->options->linger_us);
+    }
+}
+
 /* All that the turn produced leaves here, a batch a link. Ending a link produces answers for
  * others, which is why the stuck ones are ended first. */
 static void on_turn_end(void *arg)
@@ -110,6 +121,7 @@ static void on_turn_end(void *arg)
     if (broker->tick.next == NULL && router_needs_tick(broker->router)) {
         loop_timer_set(broker->loop, &broker->tick, loop_now_ms(broker->loop) + TICK_MS);
     }
+    rest_if_busy(broker);
 }
 
 /* The directory of the sockets: nobody else's business, hence the mode. */

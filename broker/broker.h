@@ -14,6 +14,7 @@ struct broker_options {
     uint64_t transfers_max;
     uint64_t kept_max_bytes;
     uint64_t outcome_timeout_ms;
+    uint64_t linger_us;
     uint64_t recovery_ms;
     uint64_t hold_ms;
     uint64_t hold_users_max;

@@ -15,6 +15,7 @@ enum {
     STORE_LIMIT_MAX_BYTES = 1024 * 1024 * 1024,
     HOLD_USERS_LIMIT_MAX = 100000000,
     HOLD_MESSAGES_LIMIT_MAX = 1000000,
+    LINGER_MAX_US = 10000,
     DAY_MS = 24 * 60 * 60 * 1000,
     EXIT_USAGE = 2,
 };
@@ -37,6 +38,9 @@ static const struct option_row rows[] = {
      FIELD(kept_max_bytes)},
     {"outcome-timeout-ms", "ms", "Time for a gateway to answer a delivery, then unconfirmed.",
      "10000", OPTION_NUMBER, 1, DAY_MS, FIELD(outcome_timeout_ms)},
+    {"linger-us", "us",
+     "From 10,000 messages a second on: time between two looks for more; 0: none.", "150",
+     OPTION_NUMBER, 0, LINGER_MAX_US, FIELD(linger_us)},
     {"recovery-ms", "ms", "After a start, time for gateways to be back; messages wait for them.",
      "2000", OPTION_NUMBER, 0, DAY_MS, FIELD(recovery_ms)},
     {"hold-ms", "ms", "Messages wait this long for a user who has just left; 0: not at all.",

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,10 @@ enum {
     WHEEL_SLOTS = 4096, /* times the tick: 65 s ahead; later timers pass by more than once */
     BITS_PER_WORD = 64,
     IDLE_WAIT_MAX_MS = 60000,
+    /* A rest that the kernel makes longer by its default of 50 us would not be worth its name. */
+    TIMER_SLACK_NS = 1000,
+    US_PER_S = 1000000,
+    NS_PER_US = 1000,
 };
 
 /* The timers: a hashed wheel. Setting and cancelling never allocate and never fail. */
@@ -27,6 +32,7 @@ struct loop {
     int epoll_fd;
     bool stopped;
     uint64_t now_us;
+    uint64_t rest_until_us; /* 0: no rest before the next turn */
     void (*on_turn_end)(void *arg);
     void *turn_end_arg;
     struct loop_retired *retired;
@@ -68,7 +74,7 @@ static void read_clock(struct loop *loop)
     struct timespec now;
     int result = clock_gettime(CLOCK_MONOTONIC, &now);
     assert(result == 0);
-    loop->now_us = (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+    loop->now_us = (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
 }
 
 uint64_t loop_now_us(const struct loop *loop)
@@ -98,6 +104,7 @@ struct loop *loop_new(void (*on_turn_end)(void *arg), void *arg)
     for (size_t i = 0; i < WHEEL_SLOTS; i++) {
         list_init(&loop->wheel.slots[i]);
     }
+    (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); /* refused: rests are longer */
     read_clock(loop);
     loop->wheel.tick = loop_now_ms(loop) / LOOP_TIMER_TICK_MS;
     return loop;
@@ -249,11 +256,31 @@ static int wait_ms(const struct loop *loop)
     return IDLE_WAIT_MAX_MS;
 }
 
+void loop_rest(struct loop *loop, uint64_t us)
+{
+    loop->rest_until_us = loop->now_us + us;
+}
+
+static void rest(struct loop *loop)
+{
+    if (loop->rest_until_us == 0) {
+        return;
+    }
+    struct timespec until = {
+        .tv_sec = (time_t)(loop->rest_until_us / US_PER_S),
+        .tv_nsec = (long)(loop->rest_until_us % US_PER_S * NS_PER_US),
+    };
+    loop->rest_until_us = 0;
+    /* Cut short it is a shorter rest. */
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
 void loop_run(struct loop *loop)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     loop->stopped = false;
     while (!loop->stopped) {
+        rest(loop);
         int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_ms(loop));
         assert(count >= 0 || errno == EINTR);
         read_clock(loop);

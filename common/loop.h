@@ -44,6 +44,10 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now_ms(const struct loop *loop);
 uint64_t loop_now_us(const struct loop *loop);
 
+/* The next turn begins no sooner than `us` (less than a second) after this one did; timers and
+ * descriptors that are ready wait so long. Holds for one turn; call it at the end of one. */
+void loop_rest(struct loop *loop, uint64_t us);
+
 /* False: the kernel refused (descriptors, memory); the watch is not watched. */
 MUST_CHECK bool loop_watch_add(struct loop *loop, struct loop_watch *watch, int fd,
                                uint32_t events);

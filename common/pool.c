@@ -48,6 +48,7 @@ void *pool_take(struct pool *pool, size_t bytes)
         return malloc(class_bytes(class_index));
     }
     pool->free_blocks[class_index] = block->next;
+    __builtin_prefetch(block->next, 1); /* whoever takes one block takes another */
     pool->kept_bytes -= class_bytes(class_index);
     return block;
 }

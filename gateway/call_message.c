@@ -32,9 +32,12 @@ static_assert(ESCAPED_BYTE_MAX_BYTES * (TYPE_MAX_BYTES + USER_ID_MAX_BYTES + MES
                   JSON_ARENA_BYTES,
               "the strings of one message fit into the arena");
 
+#define KEY(string) .key = (string), .key_len = sizeof(string) - 1
+
 /* What may stand in a member, and what to say where it does not hold. NULL: no fault. */
 static const struct rule {
     const char *key;
+    size_t key_len;
     size_t max_bytes; /* of the decoded string, or of an integer's digits */
     const char *is_doubled;
     const char *is_missing;
@@ -44,30 +47,22 @@ static const struct rule {
     const char *is_empty;
     const char *has_control;
 } rules[OUR_MEMBER_COUNT] = {
-    [OUR_TYPE] = {.key = "type",
+    [OUR_TYPE] = {KEY("type"),
                   .max_bytes = TYPE_MAX_BYTES, /* a longer one is unknown, which is no fault yet */
-                  .is_doubled = "`type` occurs twice",
-                  .is_missing = "`type` is missing",
+                  .is_doubled = "`type` occurs twice", .is_missing = "`type` is missing",
                   .is_wrong_kind = "`type` is not a string",
                   .has_nul = "`type` contains a NUL character"},
-    [OUR_TO] = {.key = "to",
-                .max_bytes = USER_ID_MAX_BYTES,
-                .is_doubled = "`to` occurs twice",
-                .is_missing = "`to` is missing",
-                .is_wrong_kind = "`to` is not a string",
+    [OUR_TO] = {KEY("to"), .max_bytes = USER_ID_MAX_BYTES, .is_doubled = "`to` occurs twice",
+                .is_missing = "`to` is missing", .is_wrong_kind = "`to` is not a string",
                 .has_nul = "`to` contains a NUL character",
-                .is_too_long = "`to` is longer than 128 bytes",
-                .is_empty = "`to` is empty",
+                .is_too_long = "`to` is longer than 128 bytes", .is_empty = "`to` is empty",
                 .has_control = "`to` contains a control character"},
-    [OUR_FROM] = {.key = "from", .is_doubled = "`from` occurs twice"},
-    [OUR_ID] = {.key = "id",
-                .max_bytes = MESSAGE_ID_MAX_BYTES,
-                .is_doubled = "`id` occurs twice",
+    [OUR_FROM] = {KEY("from"), .is_doubled = "`from` occurs twice"},
+    [OUR_ID] = {KEY("id"), .max_bytes = MESSAGE_ID_MAX_BYTES, .is_doubled = "`id` occurs twice",
                 .is_wrong_kind = "`id` is neither a string nor an integer",
                 .has_nul = "`id` contains a NUL character",
                 .is_too_long = "`id` is longer than 64 bytes"},
-    [OUR_CALL_ID] = {.key = "callId",
-                     .max_bytes = CALL_ID_MAX_BYTES,
+    [OUR_CALL_ID] = {KEY("callId"), .max_bytes = CALL_ID_MAX_BYTES,
                      .is_doubled = "`callId` occurs twice",
                      .is_wrong_kind = "`callId` is not a string",
                      .has_nul = "`callId` contains a NUL character",
@@ -79,10 +74,20 @@ static const char from_key[] = "\"from\":";
 
 /* One message while its members are looked at. */
 struct reading {
-    struct json_member members[OUR_MEMBER_COUNT]; /* the first of each; `value` empty: none */
+    struct json_member members[OUR_MEMBER_COUNT]; /* the first of each that is there */
+    bool is_there[OUR_MEMBER_COUNT];
     bool is_doubled[OUR_MEMBER_COUNT];
     const char *complaint; /* the first fault; NULL: none so far */
 };
+
+static void reading_init(struct reading *reading)
+{
+    for (size_t i = 0; i < OUR_MEMBER_COUNT; i++) {
+        reading->is_there[i] = false;
+        reading->is_doubled[i] = false;
+    }
+    reading->complaint = NULL;
+}
 
 static bool complain(struct reading *reading, const char *complaint)
 {
@@ -127,7 +132,7 @@ static bool find_our_member(const struct json_text *key, enum our_member *member
     struct slice decoded;
     bool is_decoded = decode(key, &decoded);
     for (size_t i = 0; is_decoded && i < OUR_MEMBER_COUNT; i++) {
-        if (slice_equal_string(decoded, rules[i].key)) {
+        if (slice_equal(decoded, slice_of(rules[i].key, rules[i].key_len))) {
             *member = (enum our_member)i;
             break;
         }
@@ -153,9 +158,10 @@ static bool find_members(struct reading *reading, struct slice text)
         if (ours == OUR_MEMBER_COUNT) {
             continue;
         }
-        if (reading->members[ours].value.len > 0) {
+        if (reading->is_there[ours]) {
             reading->is_doubled[ours] = true;
         } else {
+            reading->is_there[ours] = true;
             reading->members[ours] = member;
         }
     }
@@ -168,7 +174,7 @@ static bool is_single(struct reading *reading, enum our_member ours)
     if (reading->is_doubled[ours]) {
         return complain(reading, rules[ours].is_doubled);
     }
-    return reading->members[ours].value.len > 0 || complain(reading, rules[ours].is_missing);
+    return reading->is_there[ours] || complain(reading, rules[ours].is_missing);
 }
 
 /* The decoded value of a member that is to be a string. False: absent or faulty; *value is left
@@ -211,7 +217,7 @@ static void read_id(struct reading *reading, struct slice *id)
 {
     const struct json_member *member = &reading->members[OUR_ID];
     struct slice decoded;
-    if (member->kind == JSON_INTEGER && is_single(reading, OUR_ID)) {
+    if (reading->is_there[OUR_ID] && member->kind == JSON_INTEGER && is_single(reading, OUR_ID)) {
         if (member->value.len > rules[OUR_ID].max_bytes) {
             complain(reading, rules[OUR_ID].is_too_long);
             return;
@@ -252,7 +258,8 @@ enum outcome call_message_parse(struct slice text, struct call_message *message,
 {
     json_arena_reset();
     *message = (struct call_message){.type = CALL_TYPE_COUNT, .text = text};
-    struct reading reading = {0};
+    struct reading reading; /* not zeroed as a whole: that would cost as much as the reading */
+    reading_init(&reading);
     if (!find_members(&reading, text)) {
         *complaint = reading.complaint;
         return OUTCOME_BAD_JSON;

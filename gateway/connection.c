@@ -173,17 +173,25 @@ bool connection_has_pending(const struct connection *conn)
            (buffer_len(&conn->outbound->queue) > 0 || conn->outbound->body.len > 0);
 }
 
+static ssize_t send_parts(int fd, struct slice queued, struct slice body)
+{
+    if (body.len == 0) {
+        return send(fd, queued.data, queued.len, MSG_NOSIGNAL); /* less work than sendmsg */
+    }
+    struct iovec parts[] = {
+        {.iov_base = (void *)queued.data, .iov_len = queued.len},
+        {.iov_base = (void *)body.data, .iov_len = body.len},
+    };
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_LENGTH(parts)};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 /* One write of the queue and the body behind it. */
 static void write_once(struct connection *conn)
 {
     struct outbound *outbound = conn->outbound;
     struct slice queued = buffer_slice(&outbound->queue);
-    struct iovec parts[2] = {
-        {.iov_base = (void *)queued.data, .iov_len = queued.len},
-        {.iov_base = (void *)outbound->body.data, .iov_len = outbound->body.len},
-    };
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = outbound->body.len > 0 ? 2 : 1};
-    ssize_t result = sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
+    ssize_t result = send_parts(conn->watch.fd, queued, outbound->body);
     if (result < 0 && errno != EAGAIN && errno != EINTR) {
         connection_abort(conn);
         return;

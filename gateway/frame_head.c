@@ -1,7 +1,8 @@
 #include "gateway/frame_head.h"
 
+#include "gateway/frame_mask.h"
+
 enum {
-    MASKING_KEY_BYTES = 4,
     LEN_16_BITS = 126, /* the length follows in 2 bytes */
     LEN_64_BITS = 127, /* the length follows in 8 bytes */
 };

@@ -9,6 +9,9 @@ enum {
     VALUE_DEPTH_MAX = JSON_DEPTH_MAX - 1,
 };
 
+static const uint64_t ones = UINT64_C(0x0101010101010101);
+static const uint64_t high_bits = UINT64_C(0x8080808080808080);
+
 /* The objects and arrays that are open around a value, one bit each; the innermost is the lowest.
  */
 struct nesting {
@@ -38,9 +41,16 @@ static bool take(struct json_scan *scan, int byte)
     return true;
 }
 
+static bool is_space(int byte)
+{
+    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
 static void skip_space(struct json_scan *scan)
 {
-    while (take(scan, ' ') || take(scan, '\n') || take(scan, '\r') || take(scan, '\t')) {
+    /* Mostly there is none, which one comparison tells. */
+    for (int byte = peek(scan); byte <= ' ' && is_space(byte); byte = peek(scan)) {
+        scan->at++;
     }
 }
 
@@ -109,6 +119,28 @@ static bool scan_escape(struct json_scan *scan, struct json_text *string)
     return is_pair || complain(scan, half_pair);
 }
 
+/* In each byte of `word`, the highest bit: the byte is less than `bound` (at most 128), or, where a
+ * lower byte's is set, perhaps not; never missing. */
+static uint64_t bytes_below(uint64_t word, uint8_t bound)
+{
+    return (word - ones * bound) & ~word & high_bits;
+}
+
+/* Goes on over what is a string's own text, a word at a time, and stops within a word of whatever
+ * ends it, begins an escape or does not belong there. */
+static void skip_plain(struct json_scan *scan)
+{
+    uint64_t word = 0;
+    for (; scan->text.len - scan->at >= sizeof word; scan->at += sizeof word) {
+        memcpy(&word, scan->text.data + scan->at, sizeof word);
+        uint64_t special = bytes_below(word, ' ') | bytes_below(word ^ ones * '"', 1) |
+                           bytes_below(word ^ ones * '\\', 1);
+        if (special != 0) {
+            return;
+        }
+    }
+}
+
 static bool scan_string(struct json_scan *scan, struct json_text *string)
 {
     if (!take(scan, '"')) {
@@ -116,6 +148,7 @@ static bool scan_string(struct json_scan *scan, struct json_text *string)
     }
     *string = (struct json_text){0};
     size_t begin = scan->at;
+    skip_plain(scan);
     for (int byte = peek(scan); byte != '"'; byte = peek(scan)) {
         if (byte < 0x20) {
             return byte == END_OF_TEXT ? refuse_byte(scan)

@@ -2,6 +2,7 @@
 
 #include "common/utf8.h"
 #include "gateway/frame_head.h"
+#include "gateway/frame_mask.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,7 +15,10 @@ enum {
     KEPT_MAX_BYTES = 64 * 1024,
 };
 
-/* wslay speaks of a frame only when it has a byte of its payload, but a frame that will be refused
+/* Nearly all that comes is short messages, each in one frame, each read whole: those are unmasked
+ * here, words at a time. All else, whatever can be wrong with a frame included, is for wslay.
+ *
+ * wslay speaks of a frame only when it has a byte of its payload, but a frame that will be refused
  * must be so before its payload is awaited. So a frame's head is kept on its way to wslay, which is
  * given bytes up to the end of that head, and no more until it has been judged; then up to the end
  * of the frame. Therefore nothing is left in wslay between frames. */
@@ -243,6 +247,47 @@ static enum websocket_status step(struct websocket_receiver *receiver)
     return result < 0 || status != WEBSOCKET_OPEN ? status : take_piece(receiver, &frame);
 }
 
+/* The payload of the text message that the input begins with, if it is one whole, well-formed frame
+ * that holds all of it; it stands in `message` behind what was committed. Empty: it is for wslay.
+ */
+static struct slice take_whole_message(struct websocket_receiver *receiver)
+{
+    struct slice input = receiver->input;
+    if (receiver->head_len > 0 || receiver->message_opcode != WEBSOCKET_CONTINUATION ||
+        input.len < FRAME_HEAD_MAX_BYTES || input.data[0] != (FRAME_FIN | WEBSOCKET_TEXT) ||
+        (input.data[1] & FRAME_MASK) == 0) {
+        return slice_of(NULL, 0);
+    }
+    size_t head_bytes = frame_head_bytes(input.data);
+    uint64_t len = frame_head_payload_bytes(input.data);
+    bool is_shortest_head = head_bytes == frame_head_size(len) + MASKING_KEY_BYTES;
+    if (!is_shortest_head || len == 0 || len > input.len - head_bytes ||
+        len > buffer_room(&receiver->message)) {
+        return slice_of(NULL, 0);
+    }
+    uint8_t *room = buffer_reserve(&receiver->message, (size_t)len);
+    if (room == NULL) {
+        buffer_clear(&receiver->message); /* wslay needs no memory for it */
+        return slice_of(NULL, 0);
+    }
+    frame_mask_copy(room, input.data + head_bytes, (size_t)len,
+                    input.data + head_bytes - MASKING_KEY_BYTES);
+    receiver->input = slice_drop(input, head_bytes + (size_t)len);
+    return slice_of(room, (size_t)len);
+}
+
+/* One whole message, or else one step of wslay's. */
+static enum websocket_status advance(struct websocket_receiver *receiver)
+{
+    struct slice message = take_whole_message(receiver);
+    if (message.len == 0) {
+        return step(receiver);
+    }
+    receiver->message_opcode = WEBSOCKET_TEXT;
+    receiver->text = (struct utf8_state){0};
+    return take_data(receiver, message, true);
+}
+
 struct websocket_receiver *websocket_receiver_new(const struct websocket_config *config,
                                                   const struct websocket_handlers *handlers)
 {
@@ -275,7 +320,7 @@ enum websocket_status websocket_receiver_feed(struct websocket_receiver *receive
     receiver->input = bytes;
     enum websocket_status status = WEBSOCKET_OPEN;
     while (status == WEBSOCKET_OPEN && receiver->input.len > 0) {
-        status = step(receiver);
+        status = advance(receiver);
     }
     if (status == WEBSOCKET_CLOSED || status == WEBSOCKET_FAILED) {
         *close_code = receiver->close_code;

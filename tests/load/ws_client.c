@@ -1,7 +1,7 @@
 #include "tests/load/ws_client.h"
 
 #include "gateway/frame_head.h"
-#include "tests/load/frame_mask.h"
+#include "gateway/frame_mask.h"
 
 #include <assert.h>
 #include <errno.h>

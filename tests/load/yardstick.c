@@ -6,7 +6,7 @@
 #include "common/buffer.h"
 #include "common/options.h"
 #include "gateway/frame_head.h"
-#include "tests/load/frame_mask.h"
+#include "gateway/frame_mask.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
