@@ -1,5 +1,6 @@
 #include "gateway/call_message.h"
 
+#include "common/json_string.h"
 #include "gateway/json_arena.h"
 #include "gateway/json_scan.h"
 #include "gateway/server_message.h"

@@ -14,6 +14,3 @@ void server_message_put_ack(struct buffer *out, struct slice to, struct slice id
  * hex digits, gateway instance and session, so that it is unique in the whole set. */
 void server_message_put_welcome(struct buffer *out, struct slice user_id, struct slice device_id,
                                 uint64_t gateway_instance_id, uint64_t session_id);
-
-/* Appends `text` (valid UTF-8) as a JSON string with its quotes (RFC 8259, 7). */
-void json_put_string(struct buffer *out, struct slice text);

@@ -1,6 +1,8 @@
 /* The server's own messages, byte for byte, and strings that need escapes. */
 #include "gateway/server_message.h"
 
+#include "common/json_string.h"
+
 #include "common/compiler.h"
 
 #include <setjmp.h>
