@@ -100,21 +100,37 @@ static bool is_refusal(enum outcome outcome)
     return outcome != OUTCOME_DELIVERED && outcome != OUTCOME_UNCONFIRMED;
 }
 
+/* What its sender is told. */
+static struct exchange_outcome make_outcome(const struct unanswered_message *message,
+                                            enum outcome outcome, struct slice detail)
+{
+    struct exchange_outcome told = {
+        .outcome = outcome,
+        .to = unanswered_to(message),
+        .id = unanswered_id(message),
+        .call_id = unanswered_call_id(message),
+        .detail = detail,
+    };
+    /* Whoever refuses a repeat does not know what became of it the time before. */
+    if (message->is_repeat && is_refusal(outcome)) {
+        told.outcome = OUTCOME_UNCONFIRMED;
+        told.detail = slice_of(NULL, 0);
+    }
+    return told;
+}
+
 void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
-                     enum outcome outcome)
+                     enum outcome outcome, struct slice detail)
 {
     uint64_t session_id = message->session_id;
     struct session *session = session_find(&exchange->sessions, session_id);
     if (!is_sent(exchange, message)) {
         exchange->unsent_bytes -= message->record_len;
     }
-    /* Whoever refuses a repeat does not know what became of it the time before. */
-    bool is_in_doubt = message->is_repeat && is_refusal(outcome);
     if (session != NULL) {
+        struct exchange_outcome told = make_outcome(message, outcome, detail);
         session->unanswered_count--;
-        exchange->handlers->on_outcome(exchange->arg, session,
-                                       is_in_doubt ? OUTCOME_UNCONFIRMED : outcome,
-                                       unanswered_to(message), unanswered_id(message));
+        exchange->handlers->on_outcome(exchange->arg, session, &told);
     }
     unanswered_remove(&exchange->unanswered, message);
     session = session_find(&exchange->sessions, session_id);
@@ -186,7 +202,8 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
     while ((message = unanswered_next(&exchange->unanswered, 0)) != NULL &&
            message->deadline_ms <= now_ms) {
         exchange_answer(exchange, message,
-                        message->was_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
+                        message->was_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE,
+                        slice_of(NULL, 0));
     }
     evict_slow_readers(exchange, now_ms);
     deliveries_expire(&exchange->deliveries, now_ms);

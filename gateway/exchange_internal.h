@@ -25,16 +25,16 @@ struct exchange {
     uint64_t next_unsent_seq; /* every message before it has been sent on this connection, or
                                  answered */
     size_t unsent_bytes;      /* records of the messages from there on */
-    struct buffer payload;    /* scratch: what the target will read */
+    struct buffer payload;    /* scratch: what a target will read, or is to read now */
     struct buffer record;     /* scratch: the submit record */
     struct deliveries deliveries;
 };
 
 /* Appends a record that the broker must hear; without a connection there is nobody to tell. */
 void exchange_put(struct exchange *exchange, const struct link_record *record);
-/* Removes a message and tells its sender, if that is still there. */
+/* Removes a message and tells its sender, if that is still there. `detail` as in link_codec.h. */
 void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
-                     enum outcome outcome);
+                     enum outcome outcome, struct slice detail);
 /* Tells the broker what became of one deliver. */
 void exchange_put_delivery_outcome(struct exchange *exchange, const struct delivery_key *key,
                                    enum outcome outcome, bool is_urgent);

@@ -124,6 +124,9 @@ static void before_the_welcome_nothing_is_taken(void **state)
         exchange_link_up(fixture->exchange, &fixture->out);
         struct link_record record = {.kind = (enum link_record_kind)kind};
         record.session.session_id = alice.session->id;
+        if (kind == LINK_LEG) {
+            record.leg.call_id = slice_from_string("c1");
+        }
         broker_puts(fixture, record);
         assert_false(receive(fixture));
         link_goes_down(fixture);
