@@ -27,7 +27,8 @@ struct exchange *exchange_new(const struct exchange_config *config,
     buffer_init(&exchange->record, config->backlog_max_bytes);
     session_table_init(&exchange->sessions);
     deliveries_init(&exchange->deliveries, config->remembered_max);
-    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes)) {
+    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes) ||
+        !session_legs_init(&exchange->legs)) {
         exchange_free(exchange);
         return NULL;
     }
@@ -41,6 +42,7 @@ void exchange_free(struct exchange *exchange)
     }
     deliveries_fini(&exchange->deliveries);
     session_table_fini(&exchange->sessions);
+    session_legs_fini(&exchange->legs);
     unanswered_fini(&exchange->unanswered);
     buffer_fini(&exchange->payload);
     buffer_fini(&exchange->record);
@@ -221,13 +223,8 @@ static bool out_has_room(const struct exchange *exchange)
     return buffer_len(exchange->out) < (half < OUT_WINDOW_BYTES ? half : OUT_WINDOW_BYTES);
 }
 
-static void announce(struct exchange *exchange, struct session *session)
+static void put_attach(struct exchange *exchange, const struct session *session)
 {
-    exchange->next_announced = session->next;
-    if (session->is_retiring) {
-        return;
-    }
-    session->is_announced = true;
     struct link_record attach = {.kind = LINK_ATTACH};
     attach.attach.session_id = session->id;
     attach.attach.since_ms = session->since_ms;
@@ -235,6 +232,38 @@ static void announce(struct exchange *exchange, struct session *session)
     attach.attach.user_id = session_user_id(session);
     attach.attach.device_id = session_device_id(session);
     exchange_put(exchange, &attach);
+}
+
+static void put_leg(struct exchange *exchange, const struct session *session,
+                    const struct session_leg *leg)
+{
+    struct link_record record = {.kind = LINK_LEG};
+    record.leg.session_id = session->id;
+    record.leg.call_id = session_leg_call_id(leg);
+    record.leg.state = session_leg_state(leg);
+    exchange_put(exchange, &record);
+}
+
+/* Says that the session is there, then what parts it has in calls: as far as there is room, for the
+ * rest of them in the next turn. */
+static void announce(struct exchange *exchange, struct session *session)
+{
+    if (!session->is_announced && !session->is_retiring) {
+        session->is_announced = true;
+        exchange->last_announced_leg = 0;
+        put_attach(exchange, session);
+    }
+    const struct session_leg *leg = NULL;
+    while (session->is_announced &&
+           (leg = session_legs_next(&exchange->legs, session->id, exchange->last_announced_leg)) !=
+               NULL) {
+        if (!out_has_room(exchange)) {
+            return;
+        }
+        put_leg(exchange, session, leg);
+        exchange->last_announced_leg = leg->number;
+    }
+    exchange->next_announced = session->next;
 }
 
 static void pump_submits(struct exchange *exchange)

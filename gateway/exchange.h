@@ -12,7 +12,9 @@
  * - each deliver from the broker gets exactly one delivery outcome: delivered when its last byte
  *   went to the socket, or why not;
  * - messages of one session go to the broker in the order in which they were submitted;
- * - a session is reported on_attached once, when the broker can route to it.
+ * - a session is reported on_attached once, when the broker can route to it;
+ * - what a broker tells of a session's parts in calls is told to the next broker, behind the
+ *   session.
  * Without a broker, sessions and messages wait; see exchange_tick. */
 #pragma once
 

@@ -4,6 +4,7 @@
 
 #include "common/link_codec.h"
 #include "gateway/exchange.h"
+#include "gateway/session_legs.h"
 #include "gateway/unanswered.h"
 
 struct exchange {
@@ -20,7 +21,10 @@ struct exchange {
     struct session_table sessions;
     struct session *first_session; /* all of them, in the order in which they came */
     struct session *last_session;
-    struct session *next_announced; /* it and all behind it have yet to be announced; NULL: none */
+    struct session *next_announced; /* it and all behind it have yet to be announced, it perhaps in
+                                       part; NULL: none */
+    struct session_legs legs;
+    uint64_t last_announced_leg; /* of next_announced, once that is_announced; 0: none */
     struct unanswered unanswered;
     uint64_t next_unsent_seq; /* every message before it has been sent on this connection, or
                                  answered */

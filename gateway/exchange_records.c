@@ -151,11 +151,21 @@ static bool on_evict(struct exchange *exchange, const struct link_record *record
     return true;
 }
 
+static bool on_leg(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
+{
+    (void)now_ms;
+    const struct link_leg *leg = &record->leg;
+    if (session_find(&exchange->sessions, leg->session_id) != NULL) {
+        session_legs_set(&exchange->legs, leg->session_id, leg->call_id, leg->state);
+    }
+    return true;
+}
+
 static const handler_fn on_record[LINK_RECORD_KIND_COUNT] = {
     [LINK_WELCOME] = on_welcome, [LINK_ATTACHED] = on_attached,
     [LINK_RETIRED] = on_retired, [LINK_READY] = on_ready,
     [LINK_DELIVER] = on_deliver, [LINK_SUBMIT_OUTCOME] = on_submit_outcome,
-    [LINK_EVICT] = on_evict,
+    [LINK_EVICT] = on_evict,     [LINK_LEG] = on_leg,
 };
 
 bool exchange_receive(struct exchange *exchange, struct slice batch, uint64_t now_ms)

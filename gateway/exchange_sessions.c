@@ -110,6 +110,7 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
         finish_first(exchange, session, is_begun ? OUTCOME_UNCONFIRMED : rest);
     }
     unlink_session(exchange, session);
+    session_legs_forget(&exchange->legs, session->id);
     session_free(&exchange->sessions, session);
 }
 

@@ -223,6 +223,11 @@ static inline void put_record_text(struct buffer *text, const struct link_record
             text, "%s %" PRIu64 " %u;", outcome_code(record->delivery_outcome.outcome),
             record->delivery_outcome.seq, (unsigned)record->delivery_outcome.session_id);
         break;
+    case LINK_LEG:
+        buffer_put_format(text, "leg %u %.*s %.*s;", (unsigned)record->leg.session_id,
+                          (int)record->leg.call_id.len, (const char *)record->leg.call_id.data,
+                          (int)record->leg.state.len, (const char *)record->leg.state.data);
+        break;
     default:
         fail_msg("a record that no gateway sends: kind %d", (int)record->kind);
     }
@@ -311,6 +316,15 @@ static inline void broker_puts_evict(struct exchange_fixture *fixture, uint64_t 
 {
     struct link_evict body = {.session_id = session_id, .close_code = 4501};
     broker_puts(fixture, (struct link_record){.kind = LINK_EVICT, .evict = body});
+}
+
+static inline void broker_puts_leg(struct exchange_fixture *fixture, uint64_t session_id,
+                                   const char *call_id, const char *leg_state)
+{
+    struct link_leg body = {.session_id = session_id,
+                            .call_id = slice_from_string(call_id),
+                            .state = slice_from_string(leg_state)};
+    broker_puts(fixture, (struct link_record){.kind = LINK_LEG, .leg = body});
 }
 
 /* Feeds a copy that goes away at once, so that reading beyond or after it is noticed. */

@@ -235,6 +235,11 @@ static void put_good_batch(struct exchange_fixture *fixture, const struct fake_c
     broker_puts_attached(fixture, alice->session->id);
     broker_puts_deliver(fixture, 1, alice->session->id, "x");
     broker_puts_repeat(fixture, 1, alice->session->id, "x");
+    struct link_record expiring = make_deliver(fixture, 2, alice->session->id, "{}");
+    expiring.deliver.expires_ms = 1;
+    broker_puts(fixture, expiring);
+    broker_puts_leg(fixture, alice->session->id, "c1", "x");
+    broker_puts_leg(fixture, alice->session->id, "c1", "");
     broker_puts_outcome(fixture, 1, OUTCOME_DELIVERED);
     broker_puts_retired(fixture, UINT64_MAX);
     broker_puts_evict(fixture, alice->session->id);

@@ -1,5 +1,6 @@
 /* Once it is warm, a gateway allocates nothing for a message, whether it belongs to a call or not:
- * from the frame to the submit record, from the deliver record to the frame, and for the outcomes. */
+ * from the frame to the submit record, from the deliver record to the frame, for the outcomes, and
+ * for what the broker tells of the call. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,6 +134,16 @@ static size_t make_frame(uint8_t *frame, struct slice text)
     return sizeof head + len;
 }
 
+/* An empty state: the call is over. */
+static void feed_leg(struct gateway *gateway, const char *leg_state, struct buffer *batch)
+{
+    struct link_record leg = {.kind = LINK_LEG};
+    leg.leg.session_id = gateway->session->id;
+    leg.leg.call_id = slice_from_string("c-1");
+    leg.leg.state = slice_from_string(leg_state);
+    feed(gateway, &leg, batch);
+}
+
 /* Of a call or not, in turn. */
 static void one_message(struct gateway *gateway, struct websocket_pool *pool, uint64_t seq,
                         struct buffer *batch)
@@ -157,6 +168,7 @@ static void one_message(struct gateway *gateway, struct websocket_pool *pool, ui
     deliver.deliver.expires_ms = is_of_call ? gateway->now_ms + OUTCOME_TIMEOUT_MS : 0;
     deliver.deliver.payload = submit.submit.payload;
     feed(gateway, &deliver, batch);
+    feed_leg(gateway, is_of_call ? "its state" : "", batch);
     exchange_written(gateway->exchange, gateway->session, buffer_len(&gateway->sent));
     struct link_record outcome = {.kind = LINK_SUBMIT_OUTCOME};
     outcome.submit_outcome.seq = seq;
