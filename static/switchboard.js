@@ -469,6 +469,7 @@ class Line {
 /* ---- Our own sound and picture ---- */
 
 const THINGS = { audio: 'microphone', video: 'camera' };
+const DEVICE_KINDS = { audioinput: 'audio', videoinput: 'video' };
 const CONSTRAINTS = { audio: {}, video: { width: { ideal: 1280 }, height: { ideal: 720 } } };
 const NO_DEVICES = new Error('this page may not ask for camera and microphone');
 
@@ -1005,8 +1006,8 @@ class Call extends Emitter {
 
     /** Takes another microphone ('audioinput') or camera ('videoinput'). False: could not. */
     setDevice(kind, deviceId) {
-        if (!this.#isLive()) return Promise.resolve(false);
-        return this.#local.setDevice(kind.replace('input', ''), deviceId);
+        if (!this.#isLive() || !DEVICE_KINDS[kind]) return Promise.resolve(false);
+        return this.#local.setDevice(DEVICE_KINDS[kind], deviceId);
     }
 
     #isLive() {

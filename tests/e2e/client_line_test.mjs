@@ -10,6 +10,7 @@ import { startSet } from './harness.mjs';
 const OPTIONS = { timeout: 60000 };
 const { Backoff, Recent, closeVerdict, connectionUrl } = Switchboard.internals;
 const message = (members) => ({ type: 'call-candidate', to: 'bob', ...members });
+/* What became of it: 'ack' or the code of the error. */
 const codeOf = (promise) => promise.then(() => 'ack', (error) => error.code);
 
 describe('parts', () => {
@@ -82,7 +83,7 @@ describe('the connection', OPTIONS, () => {
         const { phone, connection } = await goOnline({ userId: 'a+b c', deviceId: 'd/1' });
         assert.deepEqual(server.offered, ['switchboard.v1']);
         assert.deepEqual([connection.userId, connection.deviceId], ['a+b c', 'd/1']);
-        await codeOfAck(phone, connection);
+        await fence(phone, connection);
         assert.equal(phone.sessionId, 'session');
     });
 
@@ -286,8 +287,9 @@ describe('messages', OPTIONS, () => {
         const ids = new Set();
         for (const start of [0.1, 0.5]) {
             const { phone, connection } = await goOnline({ random: () => start });
-            phone.send(message());
+            const outcome = phone.send(message());
             ids.add((await connection.take()).id);
+            await outcome;
         }
         assert.equal(ids.size, 2);
     });
@@ -319,22 +321,20 @@ describe('messages', OPTIONS, () => {
     test('that a listener sends during a resubmission come after it, once', async (t) => {
         const { server, clock, goOnline } = await startWorld(t);
         const { phone, connection } = await goOnline();
-        phone.send(message({ n: 1 }));
-        phone.send(message({ n: 2 }));
+        const outcomes = [phone.send(message({ n: 1 })), phone.send(message({ n: 2 }))];
         await connection.next();
         connection.terminate();
         await inState(phone, 'waiting');
-        let isSent = false;
         phone.on('message', ({ direction }) => {
-            if (direction === 'out' && !isSent) {
-                isSent = true;
-                phone.send(message({ n: 3 }));
+            if (direction === 'out' && outcomes.length === 2) {
+                outcomes.push(phone.send(message({ n: 3 })));
             }
         });
         await clock.pass(250);
         const next = await server.connection();
         const numbers = [await next.take(), await next.take(), await next.take()].map(({ n }) => n);
         assert.deepEqual(numbers, [1, 2, 3]);
+        await Promise.all(outcomes);
         assert.deepEqual(next.inbox, []);
     });
 
@@ -353,8 +353,9 @@ describe('messages', OPTIONS, () => {
         await inState(phone, 'waiting');
         phone.connect();
         const next = await server.connection();
-        phone.send(message({ n: 2 }));
+        const outcome = phone.send(message({ n: 2 }));
         assert.equal((await next.take()).n, 2);
+        await outcome;
     });
 
     test('without an outcome on a silent connection end the connection', async (t) => {
@@ -382,8 +383,9 @@ describe('messages', OPTIONS, () => {
         const { goOnline } = await startWorld(t);
         const { phone, connection } = await goOnline();
         assert.equal(await codeOf(phone.send(message({ text: 'x'.repeat(65536) }))), 'message-too-big');
-        phone.send(message({ n: 1 }));
+        const outcome = phone.send(message({ n: 1 }));
         assert.equal((await connection.take()).n, 1);
+        await outcome;
     });
 
     test('are shown as they go over the wire', async (t) => {
@@ -394,7 +396,7 @@ describe('messages', OPTIONS, () => {
             seen.push(`${direction} ${type}`);
             assert.equal(JSON.parse(text).type, type);
         });
-        await codeOfAck(phone, connection);
+        await fence(phone, connection);
         assert.deepEqual(seen.filter((line) => line !== 'in welcome'), ['out call-candidate', 'in ack']);
     });
 
@@ -409,7 +411,7 @@ describe('messages', OPTIONS, () => {
         connection.say({ type: 'ack', id: 'unknown' });
         connection.say({ type: 'something-new' });
         connection.say({ type: 'call-offer', from: 'bob' });
-        await codeOfAck(phone, connection);
+        await fence(phone, connection);
         assert.deepEqual(errors, ['bad-json', 'bad-json', 'bad-json']);
         assert.deepEqual(connection.inbox, []);
     });
@@ -428,14 +430,14 @@ describe('messages', OPTIONS, () => {
         connection.say({ ...start, type: 'call-cancel', id: 2 });
         await nextEvent(phone, 'missed');
         connection.say(start);
-        await codeOfAck(phone, connection);
+        await fence(phone, connection);
         assert.deepEqual(ids, ['one', 'two']);
         assert.deepEqual(connection.inbox, []);
     });
 });
 
 /* Everything that the server has said before has been dealt with once this resolves. */
-async function codeOfAck(phone, connection) {
+async function fence(phone, connection) {
     const sent = phone.send(message({ fence: true }));
     await connection.take('call-candidate');
     await sent;
