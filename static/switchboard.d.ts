@@ -25,6 +25,8 @@ declare class Switchboard extends Switchboard.Emitter<Switchboard.PhoneEvents> {
     readonly userId: string;
     readonly deviceId: string;
     readonly state: Switchboard.PhoneState;
+    /** The detail of the latest event `state`. */
+    readonly stateDetail: Switchboard.PhoneStateDetail;
     /** The server's name for the present connection; null between two. */
     readonly sessionId: string | null;
     /** The calls that are not over, by id. */

@@ -398,8 +398,11 @@ class Line {
         if (this.state !== 'stopped') this.#moveTo('stopped', { reason: 'disconnected' });
     }
 
+    // False: there is no connection to write to.
     write(text) {
-        if (this.#socket?.readyState === 1) this.#socket.send(text);
+        if (this.#socket?.readyState !== 1) return false;
+        this.#socket.send(text);
+        return true;
     }
 
     #dial(why = {}) {
@@ -873,6 +876,9 @@ const MOVES = {
     ended: [],
 };
 
+// Errors that can happen to anybody and are made good, by offering anew if need be.
+const LOSSES = new Set(['overloaded', 'unavailable', 'unconfirmed', 'not-sent', 'queue-full']);
+
 /** One call: what Switchboard.call() returns and its event `incoming` brings. */
 class Call extends Emitter {
     state;
@@ -1173,7 +1179,7 @@ class Call extends Emitter {
         default:
             if (isEssential) this.#leave('call-end', { reason: error.code }, error.code);
             else if (type === 'call-offer' || type === 'call-answer') this.#peer?.onSignalLost();
-            else if (type !== 'call-ringing') this.#host.onError(error);
+            if (!LOSSES.has(error.code)) this.#host.onError(error);
         }
     }
 
@@ -1283,6 +1289,8 @@ class Switchboard extends Emitter {
     calls = new Map();
     /** The server's name for the present connection. */
     sessionId = null;
+    /** The detail of the latest event `state`. */
+    stateDetail = { state: 'offline', previous: 'offline' };
     #env;
     #options;
     #line;
@@ -1390,12 +1398,12 @@ class Switchboard extends Emitter {
     }
 
     #write(message, text) {
-        this.#line.write(text);
-        this._emit('message', { direction: 'out', message, text });
+        if (this.#line.write(text)) this._emit('message', { direction: 'out', message, text });
     }
 
     #onLineState(detail) {
         const { state, previous } = detail;
+        this.stateDetail = detail;
         if (previous === 'online') {
             this.#lostAt = this.#env.now();
             this.#outbox.close();
