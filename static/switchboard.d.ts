@@ -39,16 +39,16 @@ declare class Switchboard extends Switchboard.Emitter<Switchboard.PhoneEvents> {
     disconnect(): void;
 
     /**
-     * Calls somebody. The call-start goes out at once, or once there is a connection; permission for
-     * camera and microphone is asked for meanwhile. What goes wrong is in the call's `result`.
+     * Calls somebody. The call-start goes out at once, or once there is a connection; permission
+     * for camera and microphone is asked for meanwhile. What goes wrong is in the call's `result`.
      */
     call(userId: string, options?: Switchboard.CallOptions): Switchboard.Call;
 
     /**
-     * Sends a message, now or once there is a connection; its `id` is assigned here. Resolves with the
-     * server's ack, rejects with a SwitchboardError: the server's code, or 'unconfirmed' (it may or may
-     * not have been delivered), 'not-sent' (no connection in time), 'queue-full', 'message-too-big',
-     * 'stopped'.
+     * Sends a message, now or once there is a connection; its `id` is assigned here. Resolves with
+     * the server's ack, rejects with a SwitchboardError: the server's code, or 'unconfirmed' (it
+     * may or may not have been delivered), 'not-sent' (no connection in time), 'queue-full',
+     * 'message-too-big', 'stopped'.
      */
     send(message: Switchboard.OutgoingMessage): Promise<Switchboard.Ack>;
 
@@ -62,8 +62,8 @@ declare class Switchboard extends Switchboard.Emitter<Switchboard.PhoneEvents> {
 declare namespace Switchboard {
     interface Options {
         /**
-         * ws://host:port, wss://, http://, https:// or host:port; '' is the page's own origin. Without
-         * a path it is /ws.
+         * ws://host:port, wss://, http://, https:// or host:port; '' is the page's own origin.
+         * Without a path it is /ws.
          */
         url?: string;
         /** 1 to 128 bytes. */
@@ -100,8 +100,8 @@ declare namespace Switchboard {
     }
 
     /**
-     * offline: not wanted yet; waiting: to try again; stopped: told to stay away (45xx), a mistake of
-     * this library, or disconnect().
+     * offline: not wanted yet; waiting: to try again; stopped: told to stay away (45xx), a mistake
+     * of this library, or disconnect().
      */
     type PhoneState = 'offline' | 'connecting' | 'online' | 'waiting' | 'stopped';
 
@@ -109,13 +109,17 @@ declare namespace Switchboard {
         state: PhoneStateDetail;
         /** Somebody calls: accept() or reject() it. */
         incoming: Call;
-        /** Any new call, outgoing and incoming, and those that a glare has us accept by ourselves. */
+        /**
+         * Any new call, outgoing and incoming, and those that a glare has us accept by ourselves.
+         */
         call: Call;
         /** An incoming call is over that nobody answered or rejected, here or elsewhere. */
         missed: Call;
         /** What went over the wire, repeats included. */
         message: { direction: 'in' | 'out'; message: any; text: string };
-        /** What nobody waits for: an error of the server without an id, a mistake of this library. */
+        /**
+         * What nobody waits for: an error of the server without an id, a mistake of this library.
+         */
         error: Error;
     }
 
@@ -145,8 +149,7 @@ declare namespace Switchboard {
      * outgoing: calling, ringing, connecting, connected; incoming: ringing, connecting, connected;
      * reconnecting: the path of sound and picture broke, or without media the connection did.
      */
-    type CallState =
-        | 'calling' | 'ringing' | 'connecting' | 'connected' | 'reconnecting' | 'ended';
+    type CallState = 'calling' | 'ringing' | 'connecting' | 'connected' | 'reconnecting' | 'ended';
 
     /** How a call ended; other codes of the server's errors are possible as well. */
     type CallResult =
@@ -154,25 +157,36 @@ declare namespace Switchboard {
         | 'completed'
         /** The caller gave up. */
         | 'cancelled'
-        /** The callee did not want it: `reason` says 'declined', 'busy' or what reject() was given. */
+        /**
+         * The callee did not want it: `reason` says 'declined', 'busy' or what reject() was given.
+         */
         | 'rejected'
         /** Outgoing: it rang out. */
         | 'no-answer'
         /** Incoming: it rang out. */
         | 'missed'
-        | 'answered-elsewhere' | 'rejected-elsewhere'
+        | 'answered-elsewhere'
+        | 'rejected-elsewhere'
         /** One side was away for too long. */
         | 'connection-lost'
         /** Outgoing: the last device that rang was away for too long. */
         | 'unreachable'
         /** The other one called us: that call stands, see `successor`. */
         | 'glare'
-        | 'user-offline' | 'too-many-calls' | 'overloaded' | 'unavailable' | 'unconfirmed'
-        | 'no-such-call' | 'not-in-call' | 'bad-state' | 'call-exists'
+        | 'user-offline'
+        | 'too-many-calls'
+        | 'overloaded'
+        | 'unavailable'
+        | 'unconfirmed'
+        | 'no-such-call'
+        | 'not-in-call'
+        | 'bad-state'
+        | 'call-exists'
         /** There was no connection in time. */
         | 'not-sent'
         /** The phone was told to stay away; 'replaced': by a newer connection. */
-        | 'stopped' | 'replaced'
+        | 'stopped'
+        | 'replaced'
         /** There is WebRTC, but it did not start. */
         | 'media-failed'
         | (string & {});
@@ -205,7 +219,9 @@ declare namespace Switchboard {
         readonly reason: string | null;
         readonly endedBy: 'self' | 'peer' | 'server' | null;
         readonly error: SwitchboardError | null;
-        /** Of a call with result 'glare': the call that stands; and there, the one that gave way. */
+        /**
+         * Of a call with result 'glare': the call that stands; and there, the one that gave way.
+         */
         readonly successor: Call | null;
         readonly predecessor: Call | null;
 
@@ -218,7 +234,9 @@ declare namespace Switchboard {
 
         /** Accepts an incoming call. Resolves, when the server decided, with whether we have it. */
         accept(options?: Omit<CallOptions, 'data'>): Promise<boolean>;
-        /** Rejects an incoming call ('declined'); `deviceOnly`: it rings on at our other devices. */
+        /**
+         * Rejects an incoming call ('declined'); `deviceOnly`: it rings on at our other devices.
+         */
         reject(reason?: string, options?: { deviceOnly?: boolean }): void;
         /** Gives up an outgoing call that has not been answered. */
         cancel(reason?: string): void;
@@ -247,12 +265,19 @@ declare namespace Switchboard {
 
     interface Trouble {
         /**
-         * camera, microphone, camera-and-microphone: refused, busy, missing or unplugged; no-device:
-         * there is neither; insecure: the page is not from https or localhost; unsupported: the browser
-         * cannot; no-path: nothing gets through to the other side, still trying. The call goes on.
+         * camera, microphone, camera-and-microphone: refused, busy, missing or unplugged;
+         * no-device: there is neither; insecure: the page is not from https or localhost;
+         * unsupported: the browser cannot; no-path: nothing gets through to the other side, still
+         * trying. The call goes on.
          */
-        kind: 'camera' | 'microphone' | 'camera-and-microphone' | 'no-device' | 'insecure'
-            | 'unsupported' | 'no-path';
+        kind:
+            | 'camera'
+            | 'microphone'
+            | 'camera-and-microphone'
+            | 'no-device'
+            | 'insecure'
+            | 'unsupported'
+            | 'no-path';
         /** The name of the exception, such as 'NotAllowedError'; 'ended' of a device unplugged. */
         name: string;
         /** For a person. */

@@ -109,7 +109,13 @@ describe('an outgoing call', OPTIONS, () => {
         });
     }
 
-    for (const code of ['user-offline', 'too-many-calls', 'call-exists', 'overloaded', 'unavailable']) {
+    for (const code of [
+        'user-offline',
+        'too-many-calls',
+        'call-exists',
+        'overloaded',
+        'unavailable',
+    ]) {
         test(`is over when its start is refused: ${code}`, async (t) => {
             const world = await startAlice(t);
             const call = world.phone.call('bob');
@@ -368,7 +374,11 @@ describe('an answered call', OPTIONS, () => {
 
     for (const [name, members, fate] of [
         ['the other side', { reason: 'bye' }, ['completed', 'bye', 'peer']],
-        ['one who forgot it', { reason: 'no-such-call' }, ['connection-lost', 'no-such-call', 'peer']],
+        [
+            'one who forgot it',
+            { reason: 'no-such-call' },
+            ['connection-lost', 'no-such-call', 'peer'],
+        ],
         [
             'the server',
             { reason: 'connection-lost', server: true },
@@ -406,7 +416,10 @@ describe('an answered call', OPTIONS, () => {
     test('is asked for after a long outage', async (t) => {
         const { phone, server, clock, call, ...world } = await startConnected(t);
         let { connection } = world;
-        for (const [code, state] of [['bad-state', 'connected'], ['no-such-call', 'ended']]) {
+        for (const [code, state] of [
+            ['bad-state', 'connected'],
+            ['no-such-call', 'ended'],
+        ]) {
             connection.terminate();
             await inState(call, 'reconnecting');
             server.refusesWith = 503;
@@ -449,7 +462,13 @@ describe('an answered call', OPTIONS, () => {
 });
 
 describe('when both call', OPTIONS, () => {
-    const theirStart = { type: 'call-start', from: 'bob', fromDevice: 'b', callId: 'theirs', id: 1 };
+    const theirStart = {
+        type: 'call-start',
+        from: 'bob',
+        fromDevice: 'b',
+        callId: 'theirs',
+        id: 1,
+    };
 
     test('the call that stands and rings is accepted', async (t) => {
         const { phone, connection } = await startAlice(t);
@@ -511,7 +530,13 @@ describe('when both call', OPTIONS, () => {
 describe('of a call that is not ours', OPTIONS, () => {
     test('we say so, once', async (t) => {
         const world = await startAlice(t);
-        const types = ['call-offer', 'call-answer', 'call-candidate', 'call-accept', 'call-ringing'];
+        const types = [
+            'call-offer',
+            'call-answer',
+            'call-candidate',
+            'call-accept',
+            'call-ringing',
+        ];
         for (const type of types) {
             for (let i = 0; i < 2; i++) {
                 world.connection.say({ type, from: 'bob', callId: `of ${type}` });

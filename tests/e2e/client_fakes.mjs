@@ -110,7 +110,10 @@ class Connection {
         if (index >= 0) {
             return this.inbox.splice(index, 1)[0];
         }
-        return within(type ?? 'a message', new Promise((take) => this.#waiters.push({ wants, take })));
+        return within(
+            type ?? 'a message',
+            new Promise((take) => this.#waiters.push({ wants, take })),
+        );
     }
 
     /* The same, acknowledged. */
@@ -129,7 +132,15 @@ class Connection {
     }
 
     refuse({ id, to, callId }, code, members = {}) {
-        this.say({ type: 'error', code, message: `a sentence on ${code}`, to, id, callId, ...members });
+        this.say({
+            type: 'error',
+            code,
+            message: `a sentence on ${code}`,
+            to,
+            id,
+            callId,
+            ...members,
+        });
     }
 
     close(code) {
@@ -187,8 +198,8 @@ export class FakeServer {
     }
 }
 
-/* A server, a clock and phones; all of it ends with the test. `random` is 1, so a backoff is as long
- * as it can be. */
+/* A server, a clock and phones; all of it ends with the test. `random` is as good as 1, so a
+ * backoff is as long as it can be. */
 export async function startWorld(t) {
     const server = await FakeServer.start();
     const clock = new Clock();

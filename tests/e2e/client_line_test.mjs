@@ -11,7 +11,11 @@ const OPTIONS = { timeout: 60000 };
 const { Backoff, Recent, closeVerdict, connectionUrl } = Switchboard.internals;
 const message = (members) => ({ type: 'call-candidate', to: 'bob', ...members });
 /* What became of it: 'ack' or the code of the error. */
-const codeOf = (promise) => promise.then(() => 'ack', (error) => error.code);
+const codeOf = (promise) =>
+    promise.then(
+        () => 'ack',
+        (error) => error.code,
+    );
 
 describe('parts', () => {
     test('the backoff doubles up to its cap, and draws from the whole span', () => {
@@ -45,7 +49,10 @@ describe('parts', () => {
 
     test('what is recent has a bound', () => {
         const recent = new Recent(2);
-        assert.deepEqual(['a', 'b', 'a', 'c'].map((key) => recent.add(key)), [true, true, false, true]);
+        assert.deepEqual(
+            ['a', 'b', 'a', 'c'].map((key) => recent.add(key)),
+            [true, true, false, true],
+        );
         assert.ok(!recent.has('a') && recent.has('b') && recent.has('c'));
     });
 
@@ -68,7 +75,8 @@ describe('parts', () => {
     });
 
     test('names that the server would refuse are refused here', () => {
-        const make = (options) => () => new Switchboard({ url: 'ws://host', WebSocket, ...options });
+        const make = (options) => () =>
+            new Switchboard({ url: 'ws://host', WebSocket, ...options });
         ['', undefined, 7, 'a\n', '\ud800', 'ü'.repeat(65)].forEach((userId) =>
             assert.throws(make({ userId }), { code: 'bad-name' }),
         );
@@ -294,7 +302,7 @@ describe('messages', OPTIONS, () => {
         assert.equal(ids.size, 2);
     });
 
-    test('without an outcome are sent again in order, with the same id, before newer ones', async (t) => {
+    test('without an outcome are sent again in order, before newer ones', async (t) => {
         const { server, clock, goOnline } = await startWorld(t);
         const { phone, connection } = await goOnline();
         const outcomes = [1, 2, 3].map((n) => phone.send(message({ n })));
@@ -312,7 +320,10 @@ describe('messages', OPTIONS, () => {
         for (let i = 0; i < 4; i++) {
             again.push(await next.take());
         }
-        assert.deepEqual(again.map(({ n }) => n), [1, 3, 4, 5]);
+        assert.deepEqual(
+            again.map(({ n }) => n),
+            [1, 3, 4, 5],
+        );
         assert.deepEqual([again[0], again[1]], [sent[0], sent[2]]);
         await Promise.all(outcomes);
         assert.deepEqual(next.inbox, []);
@@ -382,7 +393,10 @@ describe('messages', OPTIONS, () => {
     test('that are too large are refused here', async (t) => {
         const { goOnline } = await startWorld(t);
         const { phone, connection } = await goOnline();
-        assert.equal(await codeOf(phone.send(message({ text: 'x'.repeat(65536) }))), 'message-too-big');
+        assert.equal(
+            await codeOf(phone.send(message({ text: 'x'.repeat(65536) }))),
+            'message-too-big',
+        );
         const outcome = phone.send(message({ n: 1 }));
         assert.equal((await connection.take()).n, 1);
         await outcome;
@@ -397,7 +411,10 @@ describe('messages', OPTIONS, () => {
             assert.equal(JSON.parse(text).type, type);
         });
         await fence(phone, connection);
-        assert.deepEqual(seen.filter((line) => line !== 'in welcome'), ['out call-candidate', 'in ack']);
+        assert.deepEqual(
+            seen.filter((line) => line !== 'in welcome'),
+            ['out call-candidate', 'in ack'],
+        );
     });
 
     test('that are odd are told of and do no harm', async (t) => {
@@ -416,7 +433,7 @@ describe('messages', OPTIONS, () => {
         assert.deepEqual(connection.inbox, []);
     });
 
-    test('that are repeated arrive once; others that happen to have the same id all do', async (t) => {
+    test('that are repeated arrive once, unlike others of the same id', async (t) => {
         const { goOnline } = await startWorld(t);
         const { phone, connection } = await goOnline();
         const ids = [];

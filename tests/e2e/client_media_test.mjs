@@ -108,10 +108,12 @@ async function settled({ phone, connection }) {
 
 const sendersOf = (peer) =>
     Object.fromEntries(
-        peer.getTransceivers().map(({ receiver, sender, direction }) => [
-            receiver.track.kind,
-            `${direction} ${sender.track ? 'live' : 'empty'}`,
-        ]),
+        peer
+            .getTransceivers()
+            .map(({ receiver, sender, direction }) => [
+                receiver.track.kind,
+                `${direction} ${sender.track ? 'live' : 'empty'}`,
+            ]),
     );
 
 describe('the caller', OPTIONS, () => {
@@ -128,7 +130,10 @@ describe('the caller', OPTIONS, () => {
         const offer = await world.connection.take('call-offer');
         assert.deepEqual([offer.sdp, offer.callId, offer.to], ['offer 1', call.id, 'bob']);
         assert.deepEqual(world.peers[0].configuration, { iceServers });
-        assert.deepEqual(sendersOf(world.peers[0]), { audio: 'sendrecv live', video: 'sendrecv live' });
+        assert.deepEqual(sendersOf(world.peers[0]), {
+            audio: 'sendrecv live',
+            video: 'sendrecv live',
+        });
     });
 
     test('does not wait for a person to permit the camera', async (t) => {
@@ -136,7 +141,9 @@ describe('the caller', OPTIONS, () => {
         const devices = new FakeDevices();
         const world = await startAlice(t, {
             getUserMedia: async (constraints) => {
-                await new Promise((resolve) => { permit = resolve; });
+                await new Promise((resolve) => {
+                    permit = resolve;
+                });
                 return devices.getUserMedia(constraints);
             },
         });
@@ -401,12 +408,15 @@ describe('a path that breaks', OPTIONS, () => {
         peer.become('failed');
         await clock.pass(0);
         connection.refuse(await connection.next('call-offer'), 'overloaded');
-        await within('another offer', (async () => {
-            while (peer.restarts < 2) {
-                await clock.pass(1000);
-                await new Promise(setImmediate);
-            }
-        })());
+        await within(
+            'another offer',
+            (async () => {
+                while (peer.restarts < 2) {
+                    await clock.pass(1000);
+                    await new Promise(setImmediate);
+                }
+            })(),
+        );
         assert.equal((await connection.take('call-offer')).callId, call.id);
     });
 
@@ -465,7 +475,10 @@ describe('camera and microphone', OPTIONS, () => {
     }
 
     test('are not to be had on an insecure page, or in an old browser', async (t) => {
-        for (const [isSecureContext, kind] of [[false, 'insecure'], [true, 'unsupported']]) {
+        for (const [isSecureContext, kind] of [
+            [false, 'insecure'],
+            [true, 'unsupported'],
+        ]) {
             globalThis.isSecureContext = isSecureContext;
             t.after(() => delete globalThis.isSecureContext);
             const world = await startAlice(t, { getUserMedia: undefined });
@@ -527,7 +540,10 @@ describe('camera and microphone', OPTIONS, () => {
         const local = nextEvent(call, 'local', (stream) => stream.getTracks().length > 0);
         await call.cameraOff(true);
         await local;
-        assert.deepEqual(devices.live.map(({ kind }) => kind), ['audio']);
+        assert.deepEqual(
+            devices.live.map(({ kind }) => kind),
+            ['audio'],
+        );
         assert.equal(call.isCameraOff, true);
     });
 
@@ -544,7 +560,10 @@ describe('camera and microphone', OPTIONS, () => {
         const { connection, call, peer, devices } = await startFlowing(t);
         assert.equal(await call.setDevice('audioinput', 'headset'), true);
         assert.equal(await call.setDevice('videoinput', 'back'), true);
-        assert.deepEqual(devices.live.map(({ deviceId }) => deviceId), ['headset', 'back']);
+        assert.deepEqual(
+            devices.live.map(({ deviceId }) => deviceId),
+            ['headset', 'back'],
+        );
         const sent = peer.getTransceivers().map(({ sender }) => sender.track.deviceId);
         assert.deepEqual(sent, ['headset', 'back']);
         assert.deepEqual(connection.inbox, []);
@@ -562,7 +581,10 @@ describe('camera and microphone', OPTIONS, () => {
         const { call, devices, heard } = await startFlowing(t);
         devices.refusals.video = 'OverconstrainedError';
         assert.equal(await call.setDevice('videoinput', 'gone'), false);
-        assert.deepEqual(devices.live.map(({ deviceId }) => deviceId), ['default', 'default']);
+        assert.deepEqual(
+            devices.live.map(({ deviceId }) => deviceId),
+            ['default', 'default'],
+        );
         assert.match(heard.sentences[0], /the one in use stays/);
     });
 
@@ -615,7 +637,9 @@ describe('what a call leaves behind', OPTIONS, () => {
         const devices = new FakeDevices();
         const { phone, connection } = await startAlice(t, {
             getUserMedia: async (constraints) => {
-                await new Promise((resolve) => { permit = resolve; });
+                await new Promise((resolve) => {
+                    permit = resolve;
+                });
                 return devices.getUserMedia(constraints);
             },
         });
