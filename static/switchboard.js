@@ -76,6 +76,10 @@ class Timer {
         this.#env = env;
     }
 
+    get isRunning() {
+        return this.#handle !== null;
+    }
+
     start(ms, fn) {
         this.stop();
         this.#handle = this.#env.setTimeout(() => {
@@ -771,6 +775,8 @@ class Peer {
             this.#offerId += 1;
             const { sdp } = this.#pc.localDescription;
             this.#hooks.send('call-offer', { sdp, offerId: this.#offerId });
+            // Without an answer there would never be another offer.
+            if (!this.#recovery.isRunning) this.#planRestart(RESTART_AFTER_MS);
         } catch (error) {
             this.#report(error);
         } finally {
@@ -845,7 +851,7 @@ class Peer {
         } else if (isUp) {
             this.#isConnected = true;
             this.#restarts = 0;
-            this.#recovery.stop();
+            if (this.#pc.signalingState === 'stable') this.#recovery.stop();
             this.#hooks.onHealth('connected');
         }
     }
@@ -1099,7 +1105,7 @@ class Call extends Emitter {
         if (this.direction !== 'outgoing' || this.isAnswered) return;
         this.#ring.stop();
         this.peerDevice = fromDevice ?? null;
-        this.#markAnswered();
+        this.#onHaveIt();
         if (media === 'none') {
             this.#hasMedia = false;
             this._yieldLocal()?.close();
@@ -1149,8 +1155,13 @@ class Call extends Emitter {
             return;
         }
         if (this.state === 'ended') return;
-        this.#markAnswered();
+        this.#onHaveIt();
         if (!this.#hasMedia) this.#moveTo('connected');
+    }
+
+    // It is we who answered, or they did.
+    #onHaveIt() {
+        this.answeredAt ??= this.#host.env.now();
         this.#resolveAccepting(true);
     }
 
@@ -1160,7 +1171,7 @@ class Call extends Emitter {
             if (error.code === 'already-answered') this.#post('call-end');
             return;
         }
-        const isEssential = type === 'call-accept';
+        const isEssential = type === 'call-accept' && this.answeredAt === null;
         switch (error.code) {
         case 'no-such-call':
         case 'not-in-call':
@@ -1188,10 +1199,6 @@ class Call extends Emitter {
         return this.#wasAway ? 'connection-lost' : code;
     }
 
-    #markAnswered() {
-        this.answeredAt ??= this.#host.env.now();
-    }
-
     #startMedia() {
         try {
             this.#peer = new Peer(this.#host.env, {
@@ -1214,8 +1221,12 @@ class Call extends Emitter {
     }
 
     #onHealth(health) {
-        if (health === 'connected') this.#moveTo('connected');
-        else if (this.state === 'connected') this.#moveTo('reconnecting');
+        if (health === 'connected') {
+            this.#onHaveIt();
+            this.#moveTo('connected');
+        } else if (this.state === 'connected') {
+            this.#moveTo('reconnecting');
+        }
     }
 
     #onLocalChange() {

@@ -64,7 +64,10 @@ async function newPage(url) {
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
     page.on('pageerror', (error) => mistakes.push(error.message));
-    page.on('console', (message) => mistakes.push(message.text()));
+    page.on('console', (message) => {
+        // Browsers tell of every connection that fails.
+        if (!message.text().startsWith('WebSocket connection to')) mistakes.push(message.text());
+    });
     await page.goto(url);
     return page;
 }

@@ -263,6 +263,23 @@ describe('the callee', OPTIONS, () => {
         assert.equal(call.state, 'connected');
     });
 
+    test('has the call once the path is there, whatever becomes of its accept', async (t) => {
+        const { phone, connection, peers } = await startAlice(t);
+        const incoming = nextEvent(phone, 'incoming');
+        const say = speakerFor(connection, 'c-1');
+        say('call-start', { id: 1, video: true });
+        const call = await incoming;
+        const accepted = call.accept();
+        const accept = await connection.next('call-accept');
+        say('call-offer', { sdp: 'their offer', offerId: 1 });
+        await connection.take('call-answer');
+        peers[0].become('connected');
+        assert.equal(await accepted, true);
+        connection.refuse(accept, 'unconfirmed');
+        await settled({ phone, connection });
+        assert.equal(call.state, 'connected');
+    });
+
     test('handles what came before it accepted, in order', async (t) => {
         const world = await startAccepted(t, {
             before: async ({ phone, connection, say }) => {
@@ -401,6 +418,17 @@ describe('a path that breaks', OPTIONS, () => {
         await settled({ phone, connection: next });
         await clock.pass(60000);
         assert.equal(peer.restarts, 1);
+    });
+
+    test('is looked for when an offer was never answered, though all seems well', async (t) => {
+        const { clock, connection, call, peer } = await startFlowing(t, { video: false });
+        await call.cameraOff(false);
+        const offer = await connection.take('call-offer');
+        assert.equal(peer.signalingState, 'have-local-offer');
+        await clock.pass(10000);
+        const again = await connection.take('call-offer');
+        assert.equal(again.offerId, offer.offerId + 1);
+        assert.equal(call.state, 'connected');
     });
 
     test('is looked for when an offer was lost', async (t) => {
