@@ -1317,8 +1317,8 @@ class Switchboard extends Emitter {
     /** The options are in switchboard.d.ts. Throws if userId, deviceId or url cannot be. */
     constructor(options) {
         super();
-        const { url = '', userId, deviceId = '', media = 'webrtc', outcomeTimeoutMs = 15000,
-            queueMax = 1000, connectTimeoutMs = 10000, ringMs = 60000 } = options;
+        const { url = '', userId, deviceId = '', media = 'webrtc', ringMs = 60000 } = options;
+        const { outcomeTimeoutMs = 15000, queueMax = 1000, connectTimeoutMs = 10000 } = options;
         requireName('userId', userId, USER_ID_MAX_BYTES);
         requireName('deviceId', deviceId, DEVICE_ID_MAX_BYTES);
         const env = environmentOf(options);
@@ -1373,7 +1373,7 @@ class Switchboard extends Emitter {
 
     /** Ends all calls and the connection. */
     disconnect() {
-        [...this.calls.values()].forEach((call) => call.end());
+        this.#eachCall((call) => call.end());
         this.#line.disconnect();
     }
 
@@ -1419,10 +1419,9 @@ class Switchboard extends Emitter {
             this.#lostAt = this.#env.now();
             this.#outbox.close();
         }
-        if (state === 'online') this.#outbox.open();
-        else this.sessionId = null;
-        this._emit('state', detail);
+        if (state !== 'online') this.sessionId = null;
         if (state === 'online') {
+            this.#outbox.open();
             const awayMs = this.#lostAt === null ? 0 : this.#env.now() - this.#lostAt;
             this.#eachCall((call) => call._onLine(true, awayMs));
         } else if (state === 'stopped') {
@@ -1430,6 +1429,7 @@ class Switchboard extends Emitter {
         } else if (previous === 'online') {
             this.#eachCall((call) => call._onLine(false));
         }
+        this._emit('state', detail); // last: a listener may connect or disconnect
     }
 
     #onStopped({ closeCode, reason, sentence, isMistake }) {
