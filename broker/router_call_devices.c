@@ -139,8 +139,11 @@ bool router_calls_need_tick(const struct router *router)
 /* Whoever is not there yet is waited for as for one that has just gone. */
 static void await_device(struct router *router, struct call_leg *leg, uint64_t now_ms)
 {
-    if (call_leg_session(leg) == NULL && leg->hold == NULL) {
+    if (!leg->is_out && call_leg_session(leg) == NULL && leg->hold == NULL) {
         holds_begin_for_leg(&router->holds, leg, HOLD_LEG_AWAY, now_ms);
+        if (leg->hold == NULL) {
+            lose_leg(router, leg, now_ms);
+        }
     }
 }
 

@@ -174,25 +174,33 @@ static struct call_leg *other_end(const struct call_leg *leg)
     return call_is_callers(leg) ? leg->call->answered : leg->call->caller;
 }
 
+/* So that the same message again is known for a repeat. Media messages may come twice. */
+static void note_move(struct call_leg *leg, enum call_action action, uint64_t message_hash)
+{
+    if (action > CALL_RING) {
+        leg->last_move = message_hash;
+    }
+}
+
 static bool make_move(struct router *router, const struct router_arrival *arrival,
                       struct call_leg *leg, enum call_action action)
 {
     const struct link_submit *submit = &arrival->record->submit;
     struct call *call = leg->call;
-    if (action > CALL_RING) {
-        leg->last_move = submit->party.message_hash;
-    }
     if (action == CALL_REJECT && submit->party.is_device_scope && !call_is_last_callee(leg)) {
+        note_move(leg, action, submit->party.message_hash);
         router_call_drop_leg(router, leg);
         return refuse(router, arrival, OUTCOME_DELIVERED, slice_none);
     }
     if (call_is_callers(leg) && call->callees == NULL && action == CALL_CANCEL) {
+        note_move(leg, action, submit->party.message_hash);
         apply(router, call, leg, action, submit->party.reason, arrival->now_ms);
         return refuse(router, arrival, OUTCOME_DELIVERED, slice_none); /* nobody is to be told */
     }
     struct transfer *transfer = open_transfer(router, arrival, call, other_end(leg));
     if (transfer != NULL) {
         router_send_on(router, transfer, arrival->now_ms);
+        note_move(leg, action, submit->party.message_hash);
         apply(router, call, leg, action, submit->party.reason, arrival->now_ms);
     }
     return true;

@@ -167,6 +167,27 @@ void router_calls_copy_to(struct router *router, const struct transfer *transfer
     }
 }
 
+static bool can_be_handed(const struct call_leg *leg)
+{
+    return leg->hold == NULL && call_leg_session(leg) != NULL;
+}
+
+static void hand_to_callees(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call_leg *first = call_first_callee(transfer->call);
+    struct call_leg *present = first;
+    while (present != NULL && !can_be_handed(present)) {
+        present = call_next_callee(present);
+    }
+    for (struct call_leg *leg = first; leg != NULL; leg = call_next_callee(leg)) {
+        if (present != NULL && !can_be_handed(leg)) {
+            router_calls_copy_to(router, transfer, leg, now_ms); /* the outcome is the others' */
+        } else {
+            hand_to(router, transfer, leg, now_ms);
+        }
+    }
+}
+
 void router_calls_deliver(struct router *router, struct transfer *transfer, uint64_t now_ms)
 {
     struct call *call = transfer->call;
@@ -175,10 +196,7 @@ void router_calls_deliver(struct router *router, struct transfer *transfer, uint
         return;
     }
     if (!transfer->is_start) {
-        for (struct call_leg *leg = call_first_callee(call); leg != NULL;
-             leg = call_next_callee(leg)) {
-            hand_to(router, transfer, leg, now_ms);
-        }
+        hand_to_callees(router, transfer, now_ms);
         return;
     }
     if (call->state == CALL_ENDED) {

@@ -335,6 +335,7 @@ static void read_deliver(struct reader *reader, struct link_record *record)
     record->deliver.deadline_ms = read_u64(reader);
     uint8_t flags =
         read_message_flags(reader, &record->deliver.is_repeat, &record->deliver.is_awaited);
+    record->deliver.expires_ms = 0;
     if ((flags & FLAG_EXPIRES) != 0) {
         record->deliver.expires_ms = read_u64(reader);
         if (record->deliver.expires_ms == 0) {
@@ -468,7 +469,7 @@ enum parse_result link_record_decode(struct slice *batch, struct link_record *re
     if (head.failed || body_codecs[kind].read == NULL) {
         return PARSE_BAD;
     }
-    *record = (struct link_record){.kind = (enum link_record_kind)kind};
+    record->kind = (enum link_record_kind)kind; /* each kind's reader fills all that it has */
     body_codecs[kind].read(&body, record);
     if (body.failed || body.rest.len > 0) {
         return PARSE_BAD;
