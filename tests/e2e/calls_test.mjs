@@ -256,7 +256,7 @@ describe('a call, move by move', () => {
         }
         const late = await Device.connect(set, 1, bob, 'watch');
         await late.hearsNothingMore();
-        assert.equal(await late.says('offer', alice, callId), 'not-in-call');
+        assert.equal(await late.says('offer', alice, callId), 'answered-elsewhere');
         leaveAll(all);
         tablet.leave();
         late.leave();
@@ -882,6 +882,7 @@ describe('when time is over', () => {
         const missed = await cast(patient);
         const all = await cast(patient);
         await all.desk.does('start', all.bob, all.callId);
+        await all.phone.hears('start');
         await all.phone.does('accept', all.alice, all.callId);
         await all.desk.hears('accept');
         /* One that began later has been missed by now. */
