@@ -86,8 +86,9 @@ function targetsSection(results) {
         '',
         'Columns in italics were published with the targets and are not measured here: single',
         'processes that promise nothing, on a machine of this kind. Multiples of the yardstick,',
-        'but for the idle connection (bytes), flooding (p99 beside the flood by p99 without) and',
-        'users (the cost at the most users by that at the fewest).',
+        'but for the idle connection (bytes), flooding (p99 beside the flood by p99 without), users',
+        '(the cost at the most users by that at the fewest) and a call (its cost by that of the same',
+        'messages without a callId; bytes of the broker while it stands).',
         '',
     ];
 }

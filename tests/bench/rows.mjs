@@ -1,4 +1,5 @@
 /* What is measured, and what it should come to: the rows that scripts/bench takes by name. */
+import { measureCalls } from './calls.mjs';
 import { fairness, handshakes, idle, load } from './cases.mjs';
 import { measureRecovery } from './recovery.mjs';
 import { measureUsers } from './users.mjs';
@@ -113,6 +114,15 @@ export const ROWS = [
         title: 'cost of a message and memory of a connection by connected users',
         measure: measureUsers,
         targets: [{ figure: 'growth', max: 1.2 }],
+    },
+    {
+        name: 'calls',
+        title: 'a call of 16 messages (100 at a time), and one that stands',
+        measure: (subjects, options, say) => measureCalls(options, say),
+        targets: [
+            { figure: 'ratio', max: 1.2 },
+            { figure: 'bytes', max: 512 },
+        ],
     },
     {
         name: 'recovery',

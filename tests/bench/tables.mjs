@@ -83,15 +83,25 @@ export function tableOfRecovery(points) {
     return table;
 }
 
+export function tableOfCalls({ keptUs, plainUs, ratio, perS, bytes, gatewaysBytes }) {
+    const heads = ['CPU µs a call', '× without callId', 'without callId, CPU µs', 'calls/s'];
+    return [
+        [...heads, 'standing: broker, bytes', 'gateways, bytes'],
+        [keptUs, ratio, plainUs, perS, bytes, gatewaysBytes].map(spreadText),
+    ];
+}
+
+const TABLES = { users: tableOfUsers, recovery: tableOfRecovery, calls: tableOfCalls };
+
 export function tableOf(row, result) {
-    if (row.name === 'users') {
-        return tableOfUsers(result);
-    }
-    return row.name === 'recovery' ? tableOfRecovery(result) : tableOfCases(row, result);
+    return TABLES[row.name]?.(result) ?? tableOfCases(row, result);
 }
 
 /* How often Switchboard was measured. */
 export function runsOf(row, result) {
+    if (row.name === 'calls') {
+        return result.ratio.count;
+    }
     if (row.measure) {
         const points = row.name === 'users' ? result.servers.switchboard : result;
         return (points[0].cpuUs ?? points[0].totalMs).count;
@@ -104,6 +114,9 @@ export function runsOf(row, result) {
 function measured(row, result, { figure, isRatio }) {
     if (row.name === 'users') {
         return result.servers.switchboard?.at(-1)?.[figure] ?? null;
+    }
+    if (row.name === 'calls') {
+        return result[figure];
     }
     const [servers] = Object.values(result);
     return servers.switchboard?.[isRatio ? 'ratios' : 'figures'][figure] ?? null;
@@ -123,7 +136,7 @@ export function verdictsOf(row, result) {
 /* The ratio of the row's first target that another server has; for the table of targets. */
 export function comparedWith(row, result, server) {
     const [target] = row.targets;
-    if (row.name === 'users' || server === YARDSTICK) {
+    if (row.measure || server === YARDSTICK) {
         return null;
     }
     const [servers] = Object.values(result);

@@ -81,6 +81,17 @@ describe('the report', () => {
     const results = {
         'pairs-100': { ...ABOUT, result: { all: one } },
         rates: { ...ABOUT, result: { 1000: one, 5000: one } },
+        calls: {
+            ...ABOUT,
+            result: {
+                keptUs: spread([180, 200]),
+                plainUs: spread([170]),
+                ratio: spread([1.1, 1.2]),
+                perS: spread([3000]),
+                bytes: spread([600]),
+                gatewaysBytes: spread([300]),
+            },
+        },
         recovery: { ...ABOUT, result: [...recovery, { ...recovery[0], sessions: 1000 }] },
     };
 
@@ -95,6 +106,10 @@ describe('the report', () => {
         const text = documentOf(results);
         assert.match(text, /\| 100 pairs, 1 in flight \| 1.6× or less \| 1.75 \(.*\*\*missed\*\*/);
         assert.match(text, /\| 5,000 \| Switchboard \| 12.5 \(9.00–16.0\) \| 1.75/);
+        const call = '\\| a call of 16 messages \\(100 at a time\\), and one that stands \\| ';
+        assert.match(text, new RegExp(`${call}1.2× or less \\| 1.15 \\(1.10–1.20\\) \\| met`));
+        assert.match(text, new RegExp(`${call}512 bytes or less \\| 600 \\| \\*\\*missed`));
+        assert.match(text, /\| 190 \(180–200\) \| 1.15 \(1.10–1.20\) \| 170 \| 3,000 \| 600 \| 300 \|/);
         assert.match(text, /`scripts\/bench`, commit abc1234, 2030-01-01; 2 runs each/);
         assert.doesNotMatch(text, /undefined|NaN|A million users/);
     });

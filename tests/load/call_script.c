@@ -20,6 +20,8 @@ static const struct step {
 
 static const char tail[] = "\"}";
 
+#define RUN_MASK UINT64_C(0xffffffffffff) /* the last group of a UUID */
+
 bool call_script_is_callers(unsigned step)
 {
     assert(step < CALL_STEPS);
@@ -32,9 +34,9 @@ static void put_members(struct buffer *out, const struct call_script *script,
 {
     buffer_put_format(out,
                       "\"type\":\"%s\",\"to\":\"%s\",\"id\":%u,\"call%s\":"
-                      "\"%08" PRIx64 "-0000-4000-8000-000000000000\",\"data\":\"",
+                      "\"%08" PRIx64 "-0000-4000-8000-%012" PRIx64 "\",\"data\":\"",
                       call_type_name(steps[line->step].type), line->receiver, line->step,
-                      script->is_managed ? "Id" : "No", line->number);
+                      script->is_managed ? "Id" : "No", line->number, script->run & RUN_MASK);
 }
 
 /* Fills up to `bytes` in all. */

@@ -14,6 +14,7 @@ enum {
 
 struct call_script {
     bool is_managed;      /* messages have a callId */
+    uint64_t run;         /* what no other run has: callIds are not taken again soon */
     size_t message_bytes; /* of each, as sent; CALL_MESSAGE_MIN_BYTES or more */
 };
 

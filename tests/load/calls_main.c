@@ -134,9 +134,12 @@ static struct {
     bool is_good;
 } load;
 
-/* Says what is wrong and ends the run. */
+/* Says what is wrong, once, and ends the run. */
 static void fail(const char *what, struct slice text)
 {
+    if (!load.is_good) {
+        return;
+    }
     size_t shown = text.len < SHOWN_MAX_BYTES ? text.len : SHOWN_MAX_BYTES;
     (void)fprintf(stderr, "switchboard-calls: %s%.*s\n", what, (int)shown,
                   shown > 0 ? (const char *)text.data : "");
@@ -468,6 +471,7 @@ static bool set_up(void)
 {
     load.script.is_managed = load.options.is_managed != 0 && load.options.standing == 0;
     load.script.message_bytes = load.options.message_bytes;
+    load.script.run = ws_client_clock_ns();
     size_t message_max_bytes = load.options.message_bytes + RECEIVED_EXTRA_BYTES;
     buffer_init(&load.text, message_max_bytes);
     buffer_init(&load.scratch, message_max_bytes);
@@ -500,8 +504,8 @@ static void tear_down(void)
     free(load.pairs);
 }
 
-/* One JSON object: `bytes` are of each of the server's processes, in the order of --server-pids, for
- * each standing call. */
+/* One JSON object: `bytes` are of each of the server's processes, in the order of --server-pids,
+ * for each standing call. */
 static void print_report(void)
 {
     if (load.options.standing > 0) {
