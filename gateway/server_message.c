@@ -16,19 +16,26 @@ static void put_id(struct buffer *out, struct slice id)
     buffer_put(out, id);
 }
 
-void server_message_put_error(struct buffer *out, enum outcome outcome, const char *sentence,
-                              struct slice to, struct slice id)
+static void put_text_if_any(struct buffer *out, const char *comma_and_key, struct slice text)
 {
+    if (text.len > 0) {
+        put_text(out, comma_and_key, text);
+    }
+}
+
+void server_message_put_error(struct buffer *out, const struct server_error *error)
+{
+    const char *sentence =
+        error->sentence != NULL ? error->sentence : outcome_sentence(error->outcome);
     buffer_put_string(out, "{\"type\":\"error\"");
-    put_text(out, ",\"code\":", slice_from_string(outcome_code(outcome)));
-    put_text(out, ",\"message\":",
-             slice_from_string(sentence != NULL ? sentence : outcome_sentence(outcome)));
-    if (to.len > 0) {
-        put_text(out, ",\"to\":", to);
+    put_text(out, ",\"code\":", slice_from_string(outcome_code(error->outcome)));
+    put_text(out, ",\"message\":", slice_from_string(sentence));
+    put_text_if_any(out, ",\"to\":", error->to);
+    if (error->id.len > 0) {
+        put_id(out, error->id);
     }
-    if (id.len > 0) {
-        put_id(out, id);
-    }
+    put_text_if_any(out, ",\"callId\":", error->call_id);
+    put_text_if_any(out, ",\"state\":", error->state);
     buffer_put_u8(out, '}');
 }
 

@@ -4,10 +4,18 @@
 #include "common/buffer.h"
 #include "common/outcome.h"
 
-/* {"type":"error","code":...,"message":...,"to":...,"id":...}. `sentence` NULL: the outcome's own.
- * `to` is text and left out if empty; `id` is JSON text and left out if empty. */
-void server_message_put_error(struct buffer *out, enum outcome outcome, const char *sentence,
-                              struct slice to, struct slice id);
+/* What is left out of it is left out of the message. */
+struct server_error {
+    enum outcome outcome;
+    const char *sentence; /* NULL: the outcome's own */
+    struct slice to;      /* text */
+    struct slice id;      /* JSON text */
+    struct slice call_id; /* text */
+    struct slice state;   /* of the call, text */
+};
+
+/* {"type":"error","code":...,"message":...,"to":...,"id":...,"callId":...,"state":...} */
+void server_message_put_error(struct buffer *out, const struct server_error *error);
 /* {"type":"ack","id":...,"to":...} */
 void server_message_put_ack(struct buffer *out, struct slice to, struct slice id);
 /* {"type":"welcome","userId":...,"deviceId":...,"sessionId":"..."}: the session id as a string of
