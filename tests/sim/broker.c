@@ -89,11 +89,8 @@ static void check_offline(struct sim_slot *slot, uint64_t seq)
         sim_trace_break(&world->trace, "14: message %" PRIu32 " is called offline in the recovery",
                         number);
     }
-    bool is_for_anybody =
-        message->call == sim_no_call ||
-        (message->type == CALL_TYPE_START && message->to_user != message->from_user);
     if (world->limits.hold_ms == 0 || message->deadline_ms - MARGIN_MS <= world->now_ms ||
-        !is_for_anybody) {
+        !sim_calls_must_find(world, message)) {
         return;
     }
     if (user->session_count > 0 && !message->is_routed) {

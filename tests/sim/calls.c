@@ -129,6 +129,33 @@ static void say(struct sim_world *world, struct sim_client *client, struct sim_m
     sim_gateway_read(&world->gateways[client->gateway], client, sent);
 }
 
+/* True: that move is pending, or there are too many. */
+static bool must_wait(const struct sim_world *world, const struct sim_part *part,
+                      enum call_type type)
+{
+    bool is_pending = part->pending_count == SIM_PENDING_MAX;
+    for (uint32_t i = 0; i < part->pending_count; i++) {
+        is_pending = is_pending || world->ledger.messages[part->pending[i]].type == type;
+    }
+    return is_pending;
+}
+
+/* True: as far as it knows, the device may make that move. */
+static bool is_fair(const struct sim_part *part, enum call_type type)
+{
+    enum sim_view view = part->view;
+    switch (type) {
+    case CALL_TYPE_START:
+    case CALL_TYPE_CANCEL:
+        return view == SIM_VIEW_CALLING;
+    case CALL_TYPE_ACCEPT:
+    case CALL_TYPE_REJECT:
+        return view == SIM_VIEW_RINGING && part->pending_count == 0;
+    default:
+        return view == SIM_VIEW_CALLING || view == SIM_VIEW_RINGING || view == SIM_VIEW_ANSWERED;
+    }
+}
+
 static void say_new(struct sim_world *world, struct sim_client *client, uint32_t number,
                     enum call_type type)
 {
@@ -144,12 +171,16 @@ static void say_new(struct sim_world *world, struct sim_client *client, uint32_t
                              : 0,
     };
     uint32_t part_no = sim_call_part_of(call, place_of(client));
-    bool is_full = part_no < SIM_PARTS && call->parts[part_no].pending_count == SIM_PENDING_MAX;
-    if (is_move(type) && is_full) {
+    const struct sim_part *part = part_no < SIM_PARTS ? &call->parts[part_no] : NULL;
+    message.is_fair = part != NULL && is_fair(part, type);
+    if (part != NULL && is_move(type) && must_wait(world, part, type)) {
         return;
     }
     if ((type == CALL_TYPE_REJECT && !message.is_device_scope) || type == CALL_TYPE_END) {
         call->is_left_by_all = true;
+    }
+    if ((type == CALL_TYPE_CANCEL || type == CALL_TYPE_END) && part_no == 0) {
+        call->is_given_up = true;
     }
     say(world, client, &message);
 }
@@ -160,6 +191,13 @@ void sim_calls_say(struct sim_world *world, uint32_t call, uint32_t part, enum c
     if (client != NULL) {
         say_new(world, client, call, type);
     }
+}
+
+bool sim_calls_must_find(const struct sim_world *world, const struct sim_message *message)
+{
+    return message->call == sim_no_call ||
+           (message->type == CALL_TYPE_START && message->to_user != message->from_user &&
+            !world->calls.all[message->call].is_given_up);
 }
 
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user)
@@ -231,6 +269,10 @@ static void say_pending_again(struct sim_world *world, struct sim_client *client
     }
     for (uint32_t i = 0; i < part->pending_count; i++) {
         const struct sim_message *before = &world->ledger.messages[part->pending[i]];
+        const struct sim_message *last = &world->ledger.messages[before->last_again];
+        if (last->sender == client->reader.client && last->is_owed) {
+            continue; /* its outcome is on the way */
+        }
         struct sim_message message = {
             .call = number,
             .type = before->type,
@@ -494,10 +536,12 @@ static void hear_accepted(struct sim_world *world, uint32_t number, uint32_t par
 static void hear_outcome(struct sim_world *world, const struct sim_word *word, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[word->call].parts[part_no];
-    const struct sim_message *message = &world->ledger.messages[word->message];
+    const struct sim_ledger *ledger = &world->ledger;
+    const struct sim_message *message = &ledger->messages[word->message];
     uint32_t first = message->first;
     bool is_again = first != word->message;
-    if (is_again && (word->outcome == OUTCOME_CALL_EXISTS || word->outcome == OUTCOME_BAD_STATE)) {
+    if (is_again && ledger->messages[first].is_fair &&
+        (word->outcome == OUTCOME_CALL_EXISTS || word->outcome == OUTCOME_BAD_STATE)) {
         sim_trace_break(&world->trace, "20: message %" PRIu32 " says %" PRIu32 " again, and is %s",
                         word->message, first, outcome_code(word->outcome));
     }

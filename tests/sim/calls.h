@@ -51,6 +51,7 @@ struct sim_call {
     struct sim_part parts[SIM_PARTS];
     uint32_t told_part;       /* whose accept was called delivered; SIM_PARTS: none */
     uint32_t accept;          /* the one that the caller got; sim_no_message: none */
+    bool is_given_up;         /* the caller has, perhaps before anybody heard of it */
     bool is_left_by_all;      /* somebody has rejected it for all of the callee's devices */
     /* What the broker makes of it. */
     bool is_open;             /* it has it, and it has not ended */
@@ -81,6 +82,8 @@ void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_
 void sim_calls_move(struct sim_world *world, uint32_t call, uint32_t part);
 /* It says that, if it can. */
 void sim_calls_say(struct sim_world *world, uint32_t call, uint32_t part, enum call_type type);
+/* True: the message is for any device of its user, and nobody has taken it back. */
+bool sim_calls_must_find(const struct sim_world *world, const struct sim_message *message);
 /* What devices have to say without being asked, and rings that are over. */
 void sim_calls_step(struct sim_world *world);
 

@@ -195,11 +195,8 @@ static bool must_have_been_found(const struct sim_world *world, const struct sim
 
 void sim_check_offline(struct sim_world *world, const struct sim_message *message)
 {
-    bool is_for_anybody =
-        message->call == sim_no_call ||
-        (message->type == CALL_TYPE_START && message->to_user != message->from_user);
-    if (!is_for_anybody) {
-        return; /* it is for a device, or for all but one */
+    if (!sim_calls_must_find(world, message)) {
+        return;
     }
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
         const struct sim_client *at = world->gateways[i].first_client;

@@ -181,7 +181,8 @@ static void check_order(struct sim_ledger *ledger, const struct sim_reader *read
     uint32_t at = reader->last_delivery;
     for (; at != sim_no_delivery; at = ledger->deliveries[at].before_of_reader) {
         uint32_t earlier = ledger->deliveries[at].message;
-        if (ledger->messages[earlier].sender == sent->sender) {
+        if (ledger->messages[earlier].sender == sent->sender &&
+            ledger->messages[earlier].call == sent->call) {
             if (ledger->messages[earlier].number > sent->number) {
                 sim_trace_break(ledger->trace,
                                 "3: client %" PRIu32 " got message %" PRIu32 " behind %" PRIu32

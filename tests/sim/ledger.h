@@ -2,7 +2,8 @@
  * promise:
  * - a message is delivered to a session at most once;
  * - it has at most one outcome, told to its own sender, and none if it was never sent;
- * - messages of one session to one session are delivered in the order sent;
+ * - messages of one session to one session are delivered in the order sent: plain ones, and those
+ *   of one call (what waits for a device waits apart for each call);
  * - a payload is what the sender sent, with the true `from`, and goes to the user it names;
  * - it is not put into a stream once its time is over;
  * - what was refused is never written to a session, and what was answered delivered has been, but
@@ -30,6 +31,7 @@ struct sim_message {
     uint32_t call;          /* sim_no_call: a plain message */
     enum call_type type;    /* of a call's message */
     bool is_device_scope;   /* of a call's reject */
+    bool is_fair;           /* its sender may do that, as far as it knows */
     uint32_t first;         /* the message that it says again; itself: none */
     uint32_t last_again;    /* of a first one: the last that says it again, or itself */
     uint32_t before_again;  /* sim_no_message: none */
