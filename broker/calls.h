@@ -61,6 +61,7 @@ struct call {
     uint64_t start_hash;    /* the message_hash of the call-start */
     uint32_t transfers;     /* that refer to it or to a leg of it */
     bool is_start_repeated; /* its sender does not hear of its outcome any more */
+    bool is_rung_later;     /* a device that came while it rang was told of it */
     enum call_state state;
     uint8_t id_len;
     uint8_t id[];
