@@ -169,6 +169,9 @@ static struct call *reopen(struct router *router, struct slice id, const struct 
     if (caller != NULL && callee != NULL) {
         call = calls_open(&router->calls, &start);
     }
+    if (call != NULL) {
+        call->is_restored = true;
+    }
     if (caller != NULL) {
         directory_release_user(&router->directory, caller);
     }
