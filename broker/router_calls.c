@@ -248,9 +248,11 @@ struct hold *router_calls_hold_of(struct router *router, struct transfer *transf
     if (leg == NULL) {
         return NULL;
     }
-    if (leg->hold == NULL && call_leg_session(leg) == NULL) {
-        /* What it must still hear of a call that went on without it. */
-        holds_begin_for_leg(&router->holds, leg, HOLD_LEG_AWAY, now_ms);
+    if (leg->hold == NULL) {
+        /* What it must still hear of a call that went on without it; its device may be back before
+         * what was under way to the session before. */
+        bool is_away = call_leg_session(leg) == NULL;
+        holds_begin_for_leg(&router->holds, leg, is_away ? HOLD_LEG_AWAY : HOLD_SETTLING, now_ms);
         calls_update_leg(&router->calls, leg);
     }
     if (leg->hold != NULL) {

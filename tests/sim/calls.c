@@ -11,7 +11,7 @@ enum {
     SAY_AGAIN_MS = 15000,
     /* How long a device that rings waits for the server's word when its own clock says it is over.
      */
-    RING_SLACK_MS = 3000,
+    RING_SLACK_MS = 2500,
     ANY_MOVE_ONE_IN = 8,
     NAME_MAX_BYTES = 16,
     DECIMAL = 10,

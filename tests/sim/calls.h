@@ -17,8 +17,8 @@
 struct sim_world;
 
 enum {
-    SIM_RING_MS = 12000,
-    SIM_GRACE_MS = 3000,
+    SIM_RING_MS = 5000,
+    SIM_GRACE_MS = 2000,
     SIM_CALLS_MAX = 64,
     SIM_PARTS = 1 + SIM_DEVICES, /* the caller's, then those of the callee's devices */
     SIM_PENDING_MAX = 4,
