@@ -58,9 +58,11 @@ struct call {
     struct transfer *start; /* the call-start, while it waits for its outcome */
     uint8_t *payload;       /* of the call-start, while it rings: for devices that come meanwhile */
     uint32_t payload_len;
-    uint64_t start_hash;    /* the message_hash of the call-start */
+    uint64_t start_hash;    /* the message_hash of the call-start; 0: it had no id, or a broker before knew */
     uint32_t transfers;     /* that refer to it or to a leg of it */
+    bool is_restored;       /* a broker before this one opened it */
     bool is_start_repeated; /* its sender does not hear of its outcome any more */
+    bool is_rung_later;     /* a device that came while it rang was told of it */
     enum call_state state;
     uint8_t id_len;
     uint8_t id[];

@@ -85,6 +85,7 @@ void router_calls_attached(struct router *router, struct session *session, uint6
             router, leg, slice_of(call->payload, call->payload_len), call->ring_ends_ms);
         if (transfer != NULL) {
             transfer->rings = true;
+            call->is_rung_later = true;
             router_send_on(router, transfer, now_ms);
         }
     }
@@ -167,6 +168,9 @@ static struct call *reopen(struct router *router, struct slice id, const struct 
     struct call *call = NULL;
     if (caller != NULL && callee != NULL) {
         call = calls_open(&router->calls, &start);
+    }
+    if (call != NULL) {
+        call->is_restored = true;
     }
     if (caller != NULL) {
         directory_release_user(&router->directory, caller);

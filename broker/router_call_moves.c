@@ -53,11 +53,13 @@ static bool start_again(struct router *router, const struct router_arrival *arri
 {
     const struct link_submit *submit = &arrival->record->submit;
     const struct link_party *party = &submit->party;
-    bool is_same =
+    bool is_callers =
         call->caller == calls_find_leg(call, call->caller->user, party->device_id) &&
-        slice_equal(party->user_id, slice_of(call->caller->user->id, call->caller->user->id_len)) &&
-        (submit->is_repeat ||
-         (party->message_hash != 0 && party->message_hash == call->start_hash));
+        slice_equal(party->user_id, slice_of(call->caller->user->id, call->caller->user->id_len));
+    bool is_known = submit->is_repeat ||
+                    (party->message_hash != 0 && party->message_hash == call->start_hash) ||
+                    (call->is_restored && call->start_hash == 0);
+    bool is_same = is_callers && is_known;
     if (!is_same) {
         return refuse(router, arrival, OUTCOME_CALL_EXISTS, slice_none);
     }

@@ -248,9 +248,11 @@ struct hold *router_calls_hold_of(struct router *router, struct transfer *transf
     if (leg == NULL) {
         return NULL;
     }
-    if (leg->hold == NULL && call_leg_session(leg) == NULL) {
-        /* What it must still hear of a call that went on without it. */
-        holds_begin_for_leg(&router->holds, leg, HOLD_LEG_AWAY, now_ms);
+    if (leg->hold == NULL) {
+        /* What it must still hear of a call that went on without it; its device may be back before
+         * what was under way to the session before. */
+        bool is_away = call_leg_session(leg) == NULL;
+        holds_begin_for_leg(&router->holds, leg, is_away ? HOLD_LEG_AWAY : HOLD_SETTLING, now_ms);
         calls_update_leg(&router->calls, leg);
     }
     if (leg->hold != NULL) {
@@ -278,9 +280,21 @@ static void start_failed(struct router *router, struct call *call, uint64_t now_
     router_call_end(router, call, CALL_OFFLINE, slice_none, now_ms);
 }
 
-void router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+/* A call-start reached nobody itself. That says nothing of devices that came meanwhile. */
+static void start_missed(struct router *router, struct transfer *transfer, uint64_t now_ms)
 {
     struct call *call = transfer->call;
+    if (call->state == CALL_ANSWERED || (call->state < CALL_ANSWERED && has_device(call))) {
+        transfer_note(transfer, OUTCOME_DELIVERED);
+    } else if (call->state < CALL_ANSWERED) {
+        start_failed(router, call, now_ms);
+    } else if (call->is_rung_later) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED);
+    }
+}
+
+void router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
     bool is_refused =
         transfer->outcome != OUTCOME_DELIVERED && transfer->outcome != OUTCOME_UNCONFIRMED;
     if (transfer->source_slot == TRANSFER_NO_SLOT) {
@@ -294,11 +308,7 @@ void router_calls_done(struct router *router, struct transfer *transfer, uint64_
     } else if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
         router_calls_copy_to(router, transfer, transfer->missed, now_ms);
     }
-    if (transfer->is_start && is_refused && call->state < CALL_ANSWERED) {
-        if (has_device(call)) {
-            transfer_note(transfer, OUTCOME_DELIVERED); /* to one that came meanwhile */
-        } else {
-            start_failed(router, call, now_ms);
-        }
+    if (transfer->is_start && is_refused) {
+        start_missed(router, transfer, now_ms);
     }
 }

@@ -64,6 +64,11 @@ size_t exchange_session_count(const struct exchange *exchange)
     return exchange->sessions.count;
 }
 
+size_t exchange_in_call_count(const struct exchange *exchange)
+{
+    return exchange->legs.lists.count;
+}
+
 size_t exchange_unanswered_count(const struct exchange *exchange)
 {
     return (size_t)(exchange->unanswered.next_seq - exchange->unanswered.oldest_seq);

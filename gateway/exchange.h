@@ -91,6 +91,8 @@ bool exchange_is_stuck(const struct exchange *exchange);
 /* True: too much waits for the broker; the caller stops reading its clients until it is false. */
 bool exchange_is_congested(const struct exchange *exchange);
 size_t exchange_session_count(const struct exchange *exchange);
+/* Those of them that have a part in a call. */
+size_t exchange_in_call_count(const struct exchange *exchange);
 size_t exchange_unanswered_count(const struct exchange *exchange);
 
 /* Asks for a place in the directory; on_attached follows. NULL: no memory. */

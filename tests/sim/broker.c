@@ -1,20 +1,24 @@
 #include "tests/sim/broker.h"
 
 #include "common/link_codec.h"
-#include "tests/sim/world.h"
+#include "tests/sim/inspect.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { BATCHES_PER_TURN = 3 };
+enum { BATCHES_PER_TURN = 3, MARGIN_MS = SIM_OUTCOME_TIMEOUT_MS - SIM_DELIVERY_TIME_MS };
 
 /* ---- the directory as the records tell it ---- */
 
 static void forget_at(struct sim_slot *slot, uint32_t index)
 {
-    struct sim_presence *user = &slot->broker->users[slot->sessions[index].user];
-    user->session_count--;
-    user->left_ms = slot->broker->world->now_ms;
+    uint32_t place = slot->sessions[index].place;
+    struct sim_presence *left[] = {&slot->broker->users[place / SIM_DEVICES],
+                                   &slot->broker->devices[place]};
+    for (size_t i = 0; i < ARRAY_LENGTH(left); i++) {
+        left[i]->session_count--;
+        left[i]->left_ms = slot->broker->world->now_ms;
+    }
     slot->sessions[index] = slot->sessions[--slot->session_count];
 }
 
@@ -50,22 +54,26 @@ static void learn_session(struct sim_slot *slot, uint64_t session_id)
     if (sim_slot_find(slot, session_id) != NULL || slot->session_count == SIM_SLOT_SESSIONS) {
         return;
     }
-    uint32_t user = 0;
+    uint32_t place = 0;
     for (uint32_t i = 0; i < SIM_SLOT_ATTACHES && i < slot->attach_count; i++) {
         const struct sim_known_session *attach =
             &slot->attaches[(slot->attach_count - 1 - i) % SIM_SLOT_ATTACHES];
         if (attach->id == session_id) {
-            user = attach->user;
+            place = attach->place;
             break;
         }
     }
     slot->sessions[slot->session_count++] = (struct sim_known_session){
         .id = session_id,
         .since_event = slot->broker->world->trace.event_count,
-        .user = user,
+        .place = place,
     };
-    slot->broker->users[user].session_count++;
-    slot->broker->users[user].was_there = true;
+    struct sim_presence *came[] = {&slot->broker->users[place / SIM_DEVICES],
+                                   &slot->broker->devices[place]};
+    for (size_t i = 0; i < ARRAY_LENGTH(came); i++) {
+        came[i]->session_count++;
+        came[i]->was_there = true;
+    }
 }
 
 /* A message is called offline now: true unless its user is there and was never handed it, or was
@@ -81,7 +89,8 @@ static void check_offline(struct sim_slot *slot, uint64_t seq)
         sim_trace_break(&world->trace, "14: message %" PRIu32 " is called offline in the recovery",
                         number);
     }
-    if (world->limits.hold_ms == 0 || message->late_ms <= world->now_ms) {
+    if (world->limits.hold_ms == 0 || message->deadline_ms - MARGIN_MS <= world->now_ms ||
+        !sim_calls_must_find(world, message)) {
         return;
     }
     if (user->session_count > 0 && !message->is_routed) {
@@ -158,6 +167,12 @@ static bool all_are_synced(const struct sim_broker *broker)
     return slot == SIM_GATEWAYS;
 }
 
+/* u3 -> 3, d1 -> 1, empty -> 0. */
+static uint32_t digit_of(struct slice name)
+{
+    return name.len > 1 ? (uint32_t)(name.data[1] - '0') : 0;
+}
+
 /* What stands in a batch, before the router sees it. */
 static void learn_coming(struct sim_slot *slot, struct slice batch)
 {
@@ -165,11 +180,10 @@ static void learn_coming(struct sim_slot *slot, struct slice batch)
     struct link_record record;
     while (link_record_decode(&batch, &record) == PARSE_DONE) {
         if (record.kind == LINK_ATTACH) {
-            uint32_t user = record.attach.user_id.len > 1
-                                ? (uint32_t)(record.attach.user_id.data[1] - '0') % SIM_USERS
-                                : 0;
+            uint32_t place = digit_of(record.attach.user_id) % SIM_USERS * SIM_DEVICES +
+                             digit_of(record.attach.device_id) % SIM_DEVICES;
             slot->attaches[slot->attach_count++ % SIM_SLOT_ATTACHES] =
-                (struct sim_known_session){.id = record.attach.session_id, .user = user};
+                (struct sim_known_session){.id = record.attach.session_id, .place = place};
         } else if (record.kind == LINK_SUBMIT) {
             uint32_t message = 0;
             if (sim_ledger_find(&broker->world->ledger, record.submit.payload, &message)) {
@@ -189,6 +203,20 @@ static void learn_gone(struct sim_slot *slot, struct slice bytes)
     if (link_record_decode(&bytes, &record) == PARSE_DONE &&
         (record.kind == LINK_DETACH || record.kind == LINK_RETIRE)) {
         forget_session(slot, record.session.session_id);
+    }
+}
+
+/* After the router: what has become of the call. */
+static void learn_call(struct sim_slot *slot, struct slice bytes)
+{
+    struct link_record record;
+    if (link_record_decode(&bytes, &record) != PARSE_DONE) {
+        return;
+    }
+    if (record.kind == LINK_LEG) {
+        sim_inspect_call(slot->broker->world, record.leg.call_id);
+    } else if (record.kind == LINK_SUBMIT && record.submit.call_id.len > 0) {
+        sim_inspect_call(slot->broker->world, record.submit.call_id);
     }
 }
 
@@ -230,6 +258,7 @@ static bool receive(struct sim_slot *slot, struct slice bytes)
     bool is_good = router_receive(broker->router, slot->number, bytes, broker->world->now_ms);
     learn_written(broker, begin_bytes);
     learn_gone(slot, bytes);
+    learn_call(slot, bytes);
     return is_good;
 }
 
@@ -271,6 +300,12 @@ void sim_broker_fini(struct sim_broker *broker)
     router_free(broker->router);
 }
 
+static void on_call_ended(void *arg, const struct call_report *report)
+{
+    struct sim_broker *broker = arg;
+    sim_calls_report(broker->world, report);
+}
+
 void sim_broker_start(struct sim_broker *broker)
 {
     struct sim_world *world = broker->world;
@@ -285,12 +320,20 @@ void sim_broker_start(struct sim_broker *broker)
             sim_world_breaks_always(world, SIM_BREAK_SKIP_RECOVERY) ? 0 : SIM_RECOVERY_MS,
         .hold_ms =
             sim_world_breaks_always(world, SIM_BREAK_OFFLINE_TOO_EARLY) ? 0 : world->limits.hold_ms,
-        .hold_users_max = SIM_USERS,
+        .hold_users_max = SIM_HOLDS_MAX,
         .hold_messages_max = world->limits.hold_messages_max,
+        .ring_ms = SIM_RING_MS,
+        .call_grace_ms = SIM_GRACE_MS,
+        .calls_max = SIM_CALLS_MAX,
+        .calls_user_max = world->limits.calls_user_max,
+        .on_call_ended = on_call_ended,
+        .arg = broker,
     };
+    broker->count++;
     broker->start_ms = world->now_ms;
     broker->is_whole = false;
     memset(broker->users, 0, sizeof broker->users);
+    memset(broker->devices, 0, sizeof broker->devices);
     broker->router = router_new(&config, world->now_ms);
     if (broker->router == NULL) {
         abort();
@@ -308,6 +351,7 @@ void sim_broker_crash(struct sim_broker *broker)
     }
     router_free(broker->router);
     broker->router = NULL;
+    sim_calls_forget(&broker->world->calls);
 }
 
 static void tick(struct sim_broker *broker)
@@ -316,6 +360,7 @@ static void tick(struct sim_broker *broker)
     note_written(broker, begin_bytes);
     router_tick(broker->router, broker->world->now_ms);
     learn_written(broker, begin_bytes);
+    sim_inspect_legs(broker->world);
 }
 
 static void end_turn(struct sim_broker *broker)

@@ -4,12 +4,13 @@
 #pragma once
 
 #include "broker/router.h"
+#include "tests/sim/client.h"
 #include "tests/sim/link.h"
 #include "tests/sim/process.h"
 
 enum {
-    SIM_USERS = 8,
     SIM_GATEWAYS = 3,
+    SIM_HOLDS_MAX = 128,
     SIM_SLOT_SESSIONS = 256,
     SIM_SLOT_ATTACHES = 256, /* the last ones */
     SIM_SLOT_SUBMITS = 1024, /* the last ones */
@@ -20,7 +21,7 @@ struct sim_broker;
 struct sim_known_session {
     uint64_t id;
     uint64_t since_event;
-    uint32_t user;
+    uint32_t place; /* of its device */
 };
 
 struct sim_slot {
@@ -35,7 +36,7 @@ struct sim_slot {
     uint32_t submits[SIM_SLOT_SUBMITS]; /* message by seq */
 };
 
-/* Whether a user was there of late. */
+/* Whether a user, or a device, was there of late. */
 struct sim_presence {
     uint32_t session_count;
     bool was_there;   /* since the broker's start */
@@ -46,9 +47,11 @@ struct sim_broker {
     struct sim_world *world;
     struct sim_process process;
     struct router *router; /* NULL: not up */
+    uint32_t count; /* of all brokers up to this one */
     uint64_t start_ms;
     bool is_whole; /* all gateways have been there at the same time, or the recovery is over */
     struct sim_presence users[SIM_USERS];
+    struct sim_presence devices[SIM_PLACES];
     struct sim_slot slots[SIM_GATEWAYS];
 };
 

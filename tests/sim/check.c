@@ -87,8 +87,12 @@ static void check_broker(struct sim_world *world)
         sim_trace_break(&world->trace, "6: %zu sessions in the directory, %zu by its records",
                         stats.sessions, session_count);
     }
+    if (stats.calls != world->calls.open_count) {
+        sim_trace_break(&world->trace, "16: %zu calls go on, %" PRIu32 " by their records",
+                        stats.calls, world->calls.open_count);
+    }
     if (stats.transfers > world->limits.transfers_max * SIM_GATEWAYS +
-                              world->limits.hold_messages_max * SIM_USERS ||
+                              world->limits.hold_messages_max * SIM_HOLDS_MAX ||
         stats.kept_bytes > world->limits.kept_max_bytes) {
         sim_trace_break(&world->trace, "7: %zu transfers of %zu bytes", stats.transfers,
                         stats.kept_bytes);
@@ -191,6 +195,9 @@ static bool must_have_been_found(const struct sim_world *world, const struct sim
 
 void sim_check_offline(struct sim_world *world, const struct sim_message *message)
 {
+    if (!sim_calls_must_find(world, message)) {
+        return;
+    }
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
         const struct sim_client *at = world->gateways[i].first_client;
         for (; at != NULL; at = at->next) {
@@ -229,7 +236,7 @@ static void check_rest_client(struct sim_world *world, const struct sim_client *
 
 static void check_rest_devices(struct sim_world *world)
 {
-    uint32_t counts[SIM_USERS * SIM_DEVICES] = {0};
+    uint32_t counts[SIM_PLACES] = {0};
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
         const struct sim_client *at = world->gateways[i].first_client;
         for (; at != NULL; at = at->next) {

@@ -64,6 +64,22 @@ static void put_frame(struct sim_client *client, size_t bytes, uint32_t delivery
     client->queued_bytes += bytes;
 }
 
+void sim_client_set_word(struct sim_client *client, const struct sim_word *word)
+{
+    client->frames[client->frame_count - 1].word = *word;
+}
+
+/* The client reads it. */
+static void note_written(struct sim_client *client, const struct sim_frame *frame)
+{
+    if (frame->delivery != sim_no_delivery) {
+        sim_ledger_written(&client->world->ledger, frame->delivery);
+    }
+    if (frame->word.kind != SIM_WORD_NONE) {
+        sim_calls_hear(client->world, client, &frame->word);
+    }
+}
+
 void sim_client_write(struct sim_client *client, uint64_t count)
 {
     uint64_t pending = client->queued_bytes - client->written_bytes;
@@ -73,9 +89,7 @@ void sim_client_write(struct sim_client *client, uint64_t count)
     client->written_bytes += count < pending ? count : pending;
     uint32_t done = 0;
     while (done < client->frame_count && client->frames[done].end_bytes <= client->written_bytes) {
-        if (client->frames[done].delivery != sim_no_delivery) {
-            sim_ledger_written(&client->world->ledger, client->frames[done].delivery);
-        }
+        note_written(client, &client->frames[done]);
         done++;
     }
     client->frame_count -= done;
@@ -102,11 +116,24 @@ static uint64_t begun_bytes(const struct sim_client *client)
     return is_begun ? client->frames[0].end_bytes : client->written_bytes;
 }
 
+static uint32_t place_of(const struct sim_client *client)
+{
+    return client->reader.user * SIM_DEVICES + client->device;
+}
+
+static void count_out(struct sim_client *client)
+{
+    if (client->state == SIM_CLIENT_OPEN && --client->world->open_counts[place_of(client)] == 0) {
+        client->world->left_ms[place_of(client)] = client->world->now_ms;
+    }
+}
+
 /* Leaves WAITING or OPEN. */
 static void end(struct sim_client *client, uint16_t code)
 {
     sim_trace_note(&client->world->trace, SIM_EVENT_END, client->reader.client, code,
                    client->written_bytes, begun_bytes(client));
+    count_out(client);
     client->state = SIM_CLIENT_ENDED;
     sim_ledger_forget_sender(&client->world->ledger, client->reader.client);
     sim_gateway_end(gateway_of(client), client, code, begun_bytes(client));
@@ -120,11 +147,14 @@ void sim_client_close(struct sim_client *client, uint16_t code)
         return;
     }
     bool is_begun = begun_bytes(client) > client->written_bytes;
-    uint32_t delivery = is_begun ? client->frames[0].delivery : sim_no_delivery;
+    struct sim_frame frame = {.delivery = sim_no_delivery};
+    if (is_begun) {
+        frame = client->frames[0];
+    }
     end(client, code);
     /* The frame that was begun is still written, if the client reads on. */
-    if (delivery != sim_no_delivery && sim_random_once_in(&client->world->random, 2)) {
-        sim_ledger_written(&client->world->ledger, delivery);
+    if (is_begun && sim_random_once_in(&client->world->random, 2)) {
+        note_written(client, &frame);
     }
 }
 
@@ -147,6 +177,7 @@ void sim_client_abort(struct sim_client *client)
 
 void sim_client_lose(struct sim_client *client)
 {
+    count_out(client);
     client->state = SIM_CLIENT_ENDED;
     client->session = NULL;
     sim_ledger_forget_sender(&client->world->ledger, client->reader.client);
@@ -183,6 +214,8 @@ void sim_client_accept(struct sim_client *client, size_t greeting_bytes)
     sim_trace_note(&client->world->trace, SIM_EVENT_OPEN, client->reader.client, 0, 0, 0);
     client->state = SIM_CLIENT_OPEN;
     client->open_since_event = client->world->trace.event_count;
+    sim_calls_come(client->world, client);
+    client->world->open_counts[place_of(client)]++;
     put_frame(client, RESPONSE_BYTES, sim_no_delivery);
     bool is_open = greeting_bytes == 0 || sim_client_send(client, greeting_bytes, sim_no_delivery);
     for (; is_open && client->early_count > 0; client->early_count--) {
@@ -198,7 +231,10 @@ void sim_client_submit_to(struct sim_client *client, uint32_t user)
         .sender = client->reader.client,
         .number = ++client->sent_count,
         .from_user = client->reader.user,
+        .from_device = client->device,
         .to_user = user,
+        .call = sim_no_call,
+        .first = sim_no_message,
         .padding_bytes = sim_random_once_in(&world->random, 4)
                              ? sim_random_below(&world->random, PADDING_MAX_BYTES)
                              : 0,

@@ -8,12 +8,35 @@
 
 struct sim_world;
 
+enum {
+    SIM_USERS = 8,
+    SIM_DEVICES = 2, /* at most, of a user */
+    SIM_PLACES = SIM_USERS * SIM_DEVICES,
+};
+
+/* What a frame tells its client of a call: what another has said, what the server says, or what
+ * became of something that the client has said. */
+enum sim_word_kind { SIM_WORD_NONE, SIM_WORD_MESSAGE, SIM_WORD_NOTICE, SIM_WORD_OUTCOME };
+
+enum sim_reason { SIM_REASON_OTHER, SIM_REASON_ANSWERED, SIM_REASON_REJECTED };
+
+struct sim_word {
+    enum sim_word_kind kind;
+    enum call_type type;    /* of a notice */
+    enum sim_reason reason; /* of a notice */
+    enum outcome outcome;
+    uint32_t call; /* sim_no_call: one that nobody began */
+    uint32_t message;
+    uint64_t until_ms; /* of a call-start: how long it rings */
+};
+
 enum sim_client_state { SIM_CLIENT_WAITING, SIM_CLIENT_OPEN, SIM_CLIENT_ENDED };
 
 struct sim_frame {
     uint64_t begin_bytes;
     uint64_t end_bytes;
     uint32_t delivery; /* sim_no_delivery: a message of the gateway's own */
+    struct sim_word word;
 };
 
 struct sim_client {
@@ -47,6 +70,8 @@ void sim_client_free(struct sim_client *client);
 void sim_client_accept(struct sim_client *client, size_t greeting_bytes);
 /* As client_send: queues a frame; false: the client was too slow, and is closed. */
 MUST_CHECK bool sim_client_send(struct sim_client *client, size_t payload_bytes, uint32_t delivery);
+/* What the last frame that was queued says. */
+void sim_client_set_word(struct sim_client *client, const struct sim_word *word);
 /* The socket takes at most `count` bytes more. */
 void sim_client_write(struct sim_client *client, uint64_t count);
 /* What the socket takes at the end of a turn. */

@@ -66,6 +66,52 @@ static struct sim_client *another_client(struct sim_gateway *gateway, struct sim
     return other;
 }
 
+/* A call-start says for how long it rings, and nothing else does. */
+static void check_ring(struct sim_world *world, uint32_t message, bool rings, uint32_t left_ms)
+{
+    bool is_start = world->ledger.messages[message].type == CALL_TYPE_START;
+    if (is_start != rings || (rings && left_ms > SIM_RING_MS)) {
+        sim_trace_break(&world->trace, "18: message %" PRIu32 " rings for %" PRIu32 " ms", message,
+                        left_ms);
+    }
+}
+
+/* A payload that was put into the target's stream. */
+static void note_delivery(struct sim_gateway *gateway, struct sim_client *target,
+                          struct slice payload)
+{
+    struct sim_world *world = gateway->world;
+    struct sim_ledger *ledger = &world->ledger;
+    struct sim_word word;
+    if (sim_calls_read_notice(&world->calls, payload, &word)) {
+        sim_calls_delivered(world, target, &word);
+        sim_client_set_word(target, &word);
+        return;
+    }
+    ledger->now_ms = world->now_ms;
+    uint32_t delivery = sim_ledger_deliver(ledger, &target->reader, payload);
+    target->frames[target->frame_count - 1].delivery = delivery;
+    if (delivery == sim_no_delivery) {
+        return;
+    }
+    uint32_t message = ledger->deliveries[delivery].message;
+    sim_trace_note(&world->trace, SIM_EVENT_DELIVER, message, target->reader.client,
+                   target->queued_bytes, 0);
+    if (ledger->messages[message].call != sim_no_call) {
+        uint32_t left_ms = 0;
+        bool rings = sim_ledger_read_expiry(payload, &left_ms);
+        word = (struct sim_word){
+            .kind = SIM_WORD_MESSAGE,
+            .call = ledger->messages[message].call,
+            .message = message,
+            .until_ms = world->now_ms + left_ms,
+        };
+        check_ring(world, message, rings, left_ms);
+        sim_calls_delivered(world, target, &word);
+        sim_client_set_word(target, &word);
+    }
+}
+
 static bool on_deliver(void *arg, struct session *session, struct slice payload,
                        uint64_t *end_bytes)
 {
@@ -79,16 +125,27 @@ static bool on_deliver(void *arg, struct session *session, struct slice payload,
     if (!sim_client_send(target, payload.len, sim_no_delivery)) {
         return false;
     }
-    struct sim_ledger *ledger = &gateway->world->ledger;
-    ledger->now_ms = gateway->world->now_ms;
-    uint32_t delivery = sim_ledger_deliver(ledger, &target->reader, payload);
-    target->frames[target->frame_count - 1].delivery = delivery;
     *end_bytes = client->queued_bytes;
-    if (delivery != sim_no_delivery) {
-        sim_trace_note(&gateway->world->trace, SIM_EVENT_DELIVER,
-                       ledger->deliveries[delivery].message, target->reader.client, *end_bytes, 0);
-    }
+    note_delivery(gateway, target, payload);
     return true;
+}
+
+/* An ack or an error. */
+static void tell(struct sim_client *client, uint32_t message, enum outcome outcome)
+{
+    size_t bytes = outcome == OUTCOME_DELIVERED ? ACK_BYTES : ERROR_BYTES;
+    const struct sim_ledger *ledger = &client->world->ledger;
+    if (!sim_client_send(client, bytes, sim_no_delivery) || message == sim_no_message ||
+        ledger->messages[message].call == sim_no_call) {
+        return;
+    }
+    struct sim_word word = {
+        .kind = SIM_WORD_OUTCOME,
+        .call = ledger->messages[message].call,
+        .message = message,
+        .outcome = outcome,
+    };
+    sim_client_set_word(client, &word);
 }
 
 static void on_outcome(void *arg, struct session *session, const struct exchange_outcome *told)
@@ -99,18 +156,16 @@ static void on_outcome(void *arg, struct session *session, const struct exchange
     if (sim_world_breaks(gateway->world, SIM_BREAK_OUTCOME_UNTOLD)) {
         return;
     }
-    const struct sim_message *message =
-        sim_ledger_outcome(&gateway->world->ledger, client->reader.client, told->id, outcome);
-    if (message != NULL && outcome == OUTCOME_USER_OFFLINE) {
-        sim_check_offline(gateway->world, message);
+    struct sim_ledger *ledger = &gateway->world->ledger;
+    uint32_t message = sim_ledger_outcome(ledger, client->reader.client, told->id, outcome);
+    if (message != sim_no_message && outcome == OUTCOME_USER_OFFLINE) {
+        sim_check_offline(gateway->world, &ledger->messages[message]);
     }
     if (sim_world_breaks(gateway->world, SIM_BREAK_OUTCOME_TWICE)) {
-        sim_ledger_outcome(&gateway->world->ledger, client->reader.client, told->id, outcome);
+        (void)sim_ledger_outcome(ledger, client->reader.client, told->id, outcome);
     }
     if (outcome != OUTCOME_DELIVERED || session->wants_news) {
-        bool is_sent = sim_client_send(
-            client, outcome == OUTCOME_DELIVERED ? ACK_BYTES : ERROR_BYTES, sim_no_delivery);
-        (void)is_sent;
+        tell(client, message, outcome);
     }
 }
 
@@ -176,7 +231,7 @@ void sim_gateway_attach(struct sim_gateway *gateway, struct sim_client *client)
     char device[NAME_MAX_BYTES];
     (void)snprintf(user, sizeof user, "u%" PRIu32, client->reader.user);
     (void)snprintf(device, sizeof device, "d%" PRIu32, client->device);
-    bool wants_news = client->device % 2 == 0;
+    bool wants_news = client->device % 2 == 0 || gateway->world->all_want_news;
     client->session = exchange_attach(gateway->exchange, client, slice_from_string(user),
                                       slice_from_string(client->device == 0 ? "" : device),
                                       wants_news, gateway->world->now_ms);
@@ -201,9 +256,9 @@ void sim_gateway_read(struct sim_gateway *gateway, struct sim_client *client, ui
         return;
     }
     if (!exchange_submit(gateway->exchange, client->session, &parsed, world->now_ms)) {
-        sim_ledger_outcome(&world->ledger, client->reader.client, parsed.id, OUTCOME_OVERLOADED);
-        bool is_sent = sim_client_send(client, ERROR_BYTES, sim_no_delivery);
-        (void)is_sent;
+        uint32_t refused = sim_ledger_outcome(&world->ledger, client->reader.client, parsed.id,
+                                              OUTCOME_OVERLOADED);
+        tell(client, refused, OUTCOME_OVERLOADED);
     }
 }
 

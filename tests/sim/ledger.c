@@ -1,11 +1,9 @@
 #include "tests/sim/ledger.h"
 
-#include "common/call_type.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { FIRST_CAP = 256, TEXT_MAX_BYTES = 4096, DECIMAL = 10 };
+enum { FIRST_CAP = 256, TEXT_MAX_BYTES = 4096, DECIMAL = 10, DEVICE_MAX_BYTES = 16 };
 
 void sim_ledger_init(struct sim_ledger *ledger, struct sim_trace *trace)
 {
@@ -42,6 +40,19 @@ uint32_t sim_ledger_send(struct sim_ledger *ledger, const struct sim_message *me
     *added = *message;
     added->last_delivery = sim_no_delivery;
     added->is_owed = true;
+    uint32_t place = ledger->message_count;
+    added->before_again = sim_no_message;
+    added->last_again = place;
+    if (added->first == sim_no_message) {
+        added->first = place;
+    } else {
+        struct sim_message *first = &ledger->messages[added->first];
+        added->before_again = first->last_again;
+        first->last_again = place;
+    }
+    if (added->call == sim_no_call) {
+        added->type = (enum call_type)(place % CALL_TYPE_COUNT);
+    }
     added->sent_at_event = ledger->trace->event_count;
     sim_trace_note(ledger->trace, SIM_EVENT_SEND, ledger->message_count, added->sender,
                    added->to_user, 0);
@@ -55,10 +66,15 @@ static void put_members(const struct sim_ledger *ledger, uint32_t message, struc
         "................................................................";
     const struct sim_message *sent = &ledger->messages[message];
     buffer_put_format(out,
-                      "\"id\":%" PRIu32 ",\"s\":%" PRIu32 ",\"n\":%" PRIu32 ",\"to\":\"u%" PRIu32
-                      "\",\"type\":\"%s\",\"pad\":\"",
-                      message, sent->sender, sent->number, sent->to_user,
-                      call_type_name((enum call_type)(message % CALL_TYPE_COUNT)));
+                      "\"m\":%" PRIu32 ",\"id\":%" PRIu32 ",\"s\":%" PRIu32 ",\"n\":%" PRIu32
+                      ",\"to\":\"u%" PRIu32 "\",\"type\":\"%s\",",
+                      message, sent->first, sent->sender, sent->number, sent->to_user,
+                      call_type_name(sent->type));
+    if (sent->call != sim_no_call) {
+        buffer_put_format(out, "\"callId\":\"c%" PRIu32 "\",%s", sent->call,
+                          sent->is_device_scope ? "\"scope\":\"device\"," : "");
+    }
+    buffer_put_string(out, "\"pad\":\"");
     for (size_t rest = sent->padding_bytes; rest > 0;) {
         size_t part = rest < sizeof padding - 1 ? rest : sizeof padding - 1;
         buffer_put(out, slice_of(padding, part));
@@ -91,7 +107,7 @@ static bool read_number(struct slice text, uint32_t *number)
 
 bool sim_ledger_find(const struct sim_ledger *ledger, struct slice payload, uint32_t *message)
 {
-    static const char label[] = "\"id\":";
+    static const char label[] = "\"m\":";
     uint8_t *at = memmem(payload.data, payload.len, label, sizeof label - 1);
     return at != NULL &&
            read_number(slice_drop(payload, (size_t)(at - payload.data) + sizeof label - 1),
@@ -99,12 +115,40 @@ bool sim_ledger_find(const struct sim_ledger *ledger, struct slice payload, uint
            *message < ledger->message_count;
 }
 
+static const char expiry_label[] = "{\"expiresInMs\":";
+
+bool sim_ledger_read_expiry(struct slice payload, uint32_t *left_ms)
+{
+    size_t len = sizeof expiry_label - 1;
+    return payload.len > len && memcmp(payload.data, expiry_label, len) == 0 &&
+           read_number(slice_drop(payload, len), left_ms);
+}
+
+/* What the reader is to find in front of the sender's members. */
+static void put_server_members(struct buffer *out, const struct sim_message *sent,
+                               struct slice payload)
+{
+    uint32_t left_ms = 0;
+    buffer_put_u8(out, '{');
+    if (sent->call == sim_no_call) {
+        buffer_put_format(out, "\"from\":\"u%" PRIu32 "\",", sent->from_user);
+        return;
+    }
+    if (sent->type == CALL_TYPE_START && sim_ledger_read_expiry(payload, &left_ms)) {
+        buffer_put_format(out, "\"expiresInMs\":%" PRIu32 ",", left_ms);
+    }
+    char device[DEVICE_MAX_BYTES];
+    (void)snprintf(device, sizeof device, "d%" PRIu32, sent->from_device);
+    buffer_put_format(out, "\"from\":\"u%" PRIu32 "\",\"fromDevice\":\"%s\",", sent->from_user,
+                      sent->from_device == 0 ? "" : device);
+}
+
 static void check_payload(struct sim_ledger *ledger, const struct sim_reader *reader,
                           uint32_t message, struct slice payload)
 {
     const struct sim_message *sent = &ledger->messages[message];
     buffer_clear(&ledger->expected);
-    buffer_put_format(&ledger->expected, "{\"from\":\"u%" PRIu32 "\",", sent->from_user);
+    put_server_members(&ledger->expected, sent, payload);
     put_members(ledger, message, &ledger->expected);
     if (ledger->expected.data == NULL || !slice_equal(buffer_slice(&ledger->expected), payload)) {
         sim_trace_break(ledger->trace,
@@ -137,7 +181,8 @@ static void check_order(struct sim_ledger *ledger, const struct sim_reader *read
     uint32_t at = reader->last_delivery;
     for (; at != sim_no_delivery; at = ledger->deliveries[at].before_of_reader) {
         uint32_t earlier = ledger->deliveries[at].message;
-        if (ledger->messages[earlier].sender == sent->sender) {
+        if (ledger->messages[earlier].sender == sent->sender &&
+            ledger->messages[earlier].call == sent->call) {
             if (ledger->messages[earlier].number > sent->number) {
                 sim_trace_break(ledger->trace,
                                 "3: client %" PRIu32 " got message %" PRIu32 " behind %" PRIu32
@@ -206,6 +251,14 @@ void sim_ledger_written(struct sim_ledger *ledger, uint32_t delivery)
     }
 }
 
+/* True: the broker may call it delivered although nobody is to read it. */
+static bool may_end_unread(const struct sim_ledger *ledger, const struct sim_message *sent)
+{
+    return sent->call != sim_no_call &&
+           (&ledger->messages[sent->first] != sent || sent->type == CALL_TYPE_START ||
+            sent->type == CALL_TYPE_CANCEL || sent->type == CALL_TYPE_END || sent->is_device_scope);
+}
+
 static void check_outcome(struct sim_ledger *ledger, uint32_t message, uint32_t client,
                           enum outcome outcome)
 {
@@ -219,7 +272,7 @@ static void check_outcome(struct sim_ledger *ledger, uint32_t message, uint32_t 
         sim_trace_break(ledger->trace, "2: message %" PRIu32 " has two outcomes: %s and %s",
                         message, outcome_code(sent->outcome), outcome_code(outcome));
     }
-    if (outcome == OUTCOME_DELIVERED && !sent->is_written) {
+    if (outcome == OUTCOME_DELIVERED && !sent->is_written && !may_end_unread(ledger, sent)) {
         sim_trace_break(ledger->trace,
                         "5: message %" PRIu32 " is called delivered and was written to nobody",
                         message);
@@ -230,21 +283,32 @@ static void check_outcome(struct sim_ledger *ledger, uint32_t message, uint32_t 
     }
 }
 
-const struct sim_message *sim_ledger_outcome(struct sim_ledger *ledger, uint32_t client,
-                                             struct slice id, enum outcome outcome)
+/* The last that this client sent with that id, or whatever has it. */
+static uint32_t last_of(const struct sim_ledger *ledger, uint32_t first, uint32_t client)
+{
+    uint32_t at = ledger->messages[first].last_again;
+    while (at != sim_no_message && ledger->messages[at].sender != client) {
+        at = ledger->messages[at].before_again;
+    }
+    return at != sim_no_message ? at : first;
+}
+
+uint32_t sim_ledger_outcome(struct sim_ledger *ledger, uint32_t client, struct slice id,
+                            enum outcome outcome)
 {
     uint32_t message = 0;
     if (!read_number(id, &message) || message >= ledger->message_count) {
         sim_trace_break(ledger->trace, "2: client %" PRIu32 " got an outcome of nothing", client);
-        return NULL;
+        return sim_no_message;
     }
+    message = last_of(ledger, message, client);
     sim_trace_note(ledger->trace, SIM_EVENT_OUTCOME, message, client, (uint64_t)outcome, 0);
     check_outcome(ledger, message, client, outcome);
     struct sim_message *sent = &ledger->messages[message];
     sent->has_outcome = true;
     sent->is_owed = false;
     sent->outcome = outcome;
-    return sent;
+    return message;
 }
 
 void sim_ledger_forget_sender(struct sim_ledger *ledger, uint32_t client)

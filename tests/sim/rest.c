@@ -1,6 +1,7 @@
 #include "tests/sim/rest.h"
 
 #include "tests/sim/check.h"
+#include "tests/sim/inspect.h"
 #include "tests/sim/schedule.h"
 
 #include <inttypes.h>
@@ -8,8 +9,9 @@
 enum {
     REST_BATCH_MAX_BYTES = 256 * 1024,
     REST_ROUNDS = 12,
-    REST_WAIT_MS = 16000, /* beyond the outcome time-out and every hold and recovery window */
+    REST_WAIT_MS = 20000, /* beyond every ring with an outcome time-out and a hold behind it */
     REST_JUMP_MS = 1000,
+    FORGET_MS = 31000, /* beyond CALLS_ENDED_MS */
     PROBE_MESSAGES = 4,
     PROBE_ROUNDS = 6,
     PROBE_TURNS_MAX = 24,
@@ -46,6 +48,7 @@ static void run_round(struct sim_world *world)
     for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
         sim_world_turn(world, (first + i) % SIM_PROCESSES, true);
     }
+    sim_calls_step(world);
     sim_check_step(world);
 }
 
@@ -140,8 +143,8 @@ static void check_nothing_lost(struct sim_world *world, uint32_t first_probe,
     for (uint32_t i = first_probe; i < world->ledger.message_count; i++) {
         const struct sim_message *probe = &world->ledger.messages[i];
         bool is_untold = !probe->has_outcome && !probe->is_owed;
-        if (probe->sender != sender->reader.client) {
-            continue; /* said by a newcomer at once, to anybody */
+        if (probe->sender != sender->reader.client || probe->call != sim_no_call) {
+            continue; /* said by a newcomer at once, to anybody; or in a call */
         }
         if (!probe->is_written || !(is_untold || probe->outcome == OUTCOME_DELIVERED)) {
             sim_trace_break(&world->trace, "15: message %" PRIu32 " is called %s: %s", i,
@@ -243,6 +246,83 @@ static void probe_drain(struct sim_world *world)
     check_nothing_lost(world, first_probe, sender, "its user's gateway was drained");
 }
 
+/* ---- calls ---- */
+
+/* Whoever is in a call ends it; in an answered one now and then only one of the two. */
+static void hang_up_all(struct sim_world *world)
+{
+    for (uint32_t i = world->calls.first_live; i < world->calls.count; i++) {
+        uint32_t first = sim_random_below(&world->random, SIM_PARTS);
+        bool is_said = false;
+        for (uint32_t k = 0; k < SIM_PARTS; k++) {
+            uint32_t part = (first + k) % SIM_PARTS;
+            enum sim_view view = world->calls.all[i].parts[part].view;
+            bool is_other = is_said && world->is_roomy && sim_random_once_in(&world->random, 2);
+            if (view == SIM_VIEW_CALLING || view == SIM_VIEW_RINGING ||
+                (view == SIM_VIEW_ANSWERED && !is_other)) {
+                sim_calls_say(world, i, part, CALL_TYPE_END);
+                is_said = true;
+            }
+        }
+    }
+}
+
+static void check_all_over(struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->calls.count; i++) {
+        for (uint32_t part = 0; part < SIM_PARTS; part++) {
+            const struct sim_call *call = &world->calls.all[i];
+            enum sim_view view = call->parts[part].view;
+            if (view != SIM_VIEW_NONE && view != SIM_VIEW_ENDED &&
+                sim_calls_can_speak(world, i, part)) {
+                sim_trace_break(&world->trace, "22: call %" PRIu32 " is over, and part %" PRIu32
+                                " has view %d", i, part, (int)view);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
+        size_t count = exchange_in_call_count(world->gateways[i].exchange);
+        if (count > 0) {
+            sim_trace_break(&world->trace, "8: gateway %" PRIu32 " has %zu sessions in calls", i,
+                            count);
+        }
+    }
+    if (world->calls.open_count > 0) {
+        sim_trace_break(&world->trace, "8: %" PRIu32 " calls are left", world->calls.open_count);
+    }
+}
+
+static void check_all_forgotten(struct sim_world *world)
+{
+    bool is_there[SIM_USERS] = {false};
+    size_t users = 0;
+    for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
+        const struct sim_client *at = world->gateways[i].first_client;
+        for (; at != NULL; at = at->next) {
+            users += !is_there[at->reader.user];
+            is_there[at->reader.user] = true;
+        }
+    }
+    struct router_stats stats = router_stats(world->broker.router);
+    if (stats.users != users) {
+        sim_trace_break(&world->trace, "8: the broker knows %zu users, %zu are there", stats.users,
+                        users);
+    }
+}
+
+/* All calls end, and nothing is left of them. */
+static void end_calls(struct sim_world *world)
+{
+    hang_up_all(world);
+    wait_for_rest(world);
+    sim_check_rest(world);
+    check_all_over(world);
+    sim_world_advance(world, FORGET_MS);
+    run_round(world);
+    run_round(world);
+    check_all_forgotten(world);
+}
+
 void sim_rest(struct sim_world *world)
 {
     static void (*const probes[])(struct sim_world * world) = {probe_broker_death, probe_absence,
@@ -252,13 +332,19 @@ void sim_rest(struct sim_world *world)
     wait_for_rest(world);
     sim_check_rest(world); /* whoever does not read holds up nothing for ever */
     widen_limits(world);
+    if (!world->is_roomy) {
+        hang_up_all(world); /* where a limit was met, somebody may not have been told */
+    }
     probe_undisturbed(world);
     sim_check_rest(world);
+    sim_inspect_agreement(world);
     uint32_t probe = sim_random_below(&world->random, ARRAY_LENGTH(probes));
     /* Where a limit is met, overloaded is the right word for what was lost. */
     if (world->is_roomy && (probe == 0 || world->limits.hold_ms >= PROBE_HOLD_MIN_MS)) {
         probes[probe](world);
         wait_for_rest(world);
         sim_check_rest(world);
+        sim_inspect_agreement(world);
     }
+    end_calls(world);
 }

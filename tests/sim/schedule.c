@@ -8,6 +8,7 @@ enum {
     JUMP_MIN_MS = 1000,
     JUMP_MAX_MS = 12000,
     BURST_MAX_MESSAGES = 4,
+    BURST_MAX_MOVES = 3,
 };
 
 static struct sim_gateway *random_running_gateway(struct sim_world *world)
@@ -85,11 +86,74 @@ static void act_send(struct sim_world *world)
     }
 }
 
+static uint32_t random_live_call(struct sim_world *world)
+{
+    const struct sim_calls *calls = &world->calls;
+    uint32_t alive = calls->count - calls->first_live;
+    return alive == 0 ? sim_no_call : calls->first_live + sim_random_below(&world->random, alive);
+}
+
+/* Somebody calls somebody, now and then one who is calling it. */
+static void act_start_call(struct sim_world *world)
+{
+    uint32_t live = random_live_call(world);
+    struct sim_client *client = sim_schedule_random_client(world);
+    uint32_t user = sim_random_below(&world->random, SIM_USERS);
+    if (live != sim_no_call && sim_random_once_in(&world->random, 4)) {
+        const struct sim_call *call = &world->calls.all[live];
+        client = world->devices[call->callee * SIM_DEVICES +
+                                sim_random_below(&world->random, SIM_DEVICES)];
+        user = call->caller / SIM_DEVICES;
+    }
+    if (client == NULL || client->state != SIM_CLIENT_OPEN || client->is_retiring ||
+        !sim_process_runs(&world->gateways[client->gateway].process) ||
+        exchange_is_congested(world->gateways[client->gateway].exchange)) {
+        return;
+    }
+    sim_calls_start(world, client, user);
+}
+
+/* One or several of those in a call say something, at the same time. */
+static void act_call(struct sim_world *world)
+{
+    uint32_t call = random_live_call(world);
+    if (call == sim_no_call || sim_random_once_in(&world->random, 6)) {
+        act_start_call(world);
+        return;
+    }
+    for (uint32_t i = sim_random_below(&world->random, BURST_MAX_MOVES); i < BURST_MAX_MOVES; i++) {
+        uint32_t part = sim_random_below(&world->random, SIM_PARTS);
+        sim_calls_move(world, call, part);
+        uint32_t place = sim_call_place(&world->calls.all[call], part);
+        if (sim_random_once_in(&world->random, 2) && world->devices[place] != NULL &&
+            sim_calls_can_speak(world, call, part)) {
+            sim_gateway_end_turn(&world->gateways[world->devices[place]->gateway]);
+        }
+    }
+}
+
+/* A device that has lost its connection in a call is back. */
+static void act_return(struct sim_world *world)
+{
+    struct sim_gateway *gateway = random_running_gateway(world);
+    uint32_t number = random_live_call(world);
+    if (gateway == NULL || number == sim_no_call) {
+        return;
+    }
+    uint32_t part = sim_random_below(&world->random, SIM_PARTS);
+    uint32_t place = sim_call_place(&world->calls.all[number], part);
+    const struct sim_client *before = world->devices[place];
+    if (before != NULL && before->state == SIM_CLIENT_ENDED) {
+        world->devices[place] =
+            sim_client_new(world, place / SIM_DEVICES, place % SIM_DEVICES, gateway->slot);
+    }
+}
+
 /* A device connects; what it had before is closed, or lost on the way and not yet missed. */
 static void act_connect_client(struct sim_world *world)
 {
     struct sim_gateway *gateway = random_running_gateway(world);
-    uint32_t place = sim_random_below(&world->random, SIM_USERS * SIM_DEVICES);
+    uint32_t place = sim_random_below(&world->random, SIM_PLACES);
     struct sim_client *before = world->devices[place];
     if (gateway == NULL) {
         return;
@@ -216,6 +280,7 @@ static const struct {
 } acts[] = {
     {act_turn, 400, false},       {act_advance, 60, false},
     {act_send, 160, false},       {act_connect_client, 60, false},
+    {act_call, 140, false},       {act_return, 40, false},
     {act_read_some, 40, false},   {act_connect_link, 60, false},
     {act_thaw, 20, false},        {act_start, 20, false},
     {act_drop_client, 15, true},  {act_retire, 8, true},
@@ -242,4 +307,5 @@ void sim_schedule_step(struct sim_world *world)
         chosen++;
     }
     acts[chosen].act(world);
+    sim_calls_step(world);
 }

@@ -37,7 +37,9 @@ static void choose_limits(struct sim_world *world)
     world->limits = world->is_roomy ? roomy_limits : small_limits(random);
     world->limits.batch_max_bytes = (size_t)64 << sim_random_below(random, 7);
     world->limits.hold_ms = hold_times_ms[sim_random_below(random, ARRAY_LENGTH(hold_times_ms))];
+    world->limits.calls_user_max = sim_random_once_in(random, 4) ? 2 : SIM_CALLS_MAX;
     world->limits.devices_max = sim_random_once_in(random, 8) ? 1 : SIM_DEVICES;
+    world->all_want_news = !sim_random_once_in(random, 4);
     world->fault_weight = fault_weights[sim_random_below(random, ARRAY_LENGTH(fault_weights))];
 }
 
@@ -52,6 +54,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_break rule)
     sim_world_advance(world, 0);
     choose_limits(world);
     sim_ledger_init(&world->ledger, &world->trace);
+    sim_calls_init(&world->calls);
     for (uint32_t i = 0; i < SIM_GATEWAYS; i++) {
         sim_link_init(&world->links[i], world, i);
     }

@@ -3,6 +3,7 @@
 
 #include "tests/sim/breaks.h"
 #include "tests/sim/broker.h"
+#include "tests/sim/calls.h"
 #include "tests/sim/client.h"
 #include "tests/sim/gateway.h"
 #include "tests/sim/ledger.h"
@@ -12,7 +13,6 @@
 #include "tests/sim/trace.h"
 
 enum {
-    SIM_DEVICES = 2, /* at most, of a user */
     SIM_OUTCOME_TIMEOUT_MS = 10000,
     SIM_DELIVERY_TIME_MS = 9000, /* of those, until it may not be delivered any more */
     SIM_RECOVERY_MS = 2000,
@@ -31,6 +31,7 @@ struct sim_limits {
     size_t remembered_max;
     uint64_t hold_ms;
     uint64_t devices_max;
+    size_t calls_user_max;
 };
 
 struct sim_world {
@@ -41,6 +42,7 @@ struct sim_world {
     bool is_noisy;       /* faults and pieces; false once everything is to come to rest */
     uint32_t fault_weight;
     bool is_roomy; /* no limit is ever met */
+    bool all_want_news;
     struct sim_limits limits;
     struct sim_ledger ledger;
     struct sim_link links[SIM_GATEWAYS];
@@ -49,7 +51,10 @@ struct sim_world {
     struct sim_client **clients; /* all there ever were, by their number */
     uint32_t client_count;
     uint32_t client_cap;
-    struct sim_client *devices[SIM_USERS * SIM_DEVICES]; /* who each device is now; NULL: nobody */
+    struct sim_client *devices[SIM_PLACES]; /* who each device is now; NULL: nobody */
+    uint32_t open_counts[SIM_PLACES];       /* its clients that are open */
+    uint64_t left_ms[SIM_PLACES];           /* when the last of them went */
+    struct sim_calls calls;
 };
 
 void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_break rule);

@@ -370,6 +370,22 @@ static void test_what_comes_back_undelivered_waits_for_its_device(void **state)
     call_world_fini(&world);
 }
 
+static void test_the_end_waits_for_a_device_that_is_back_before_it(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_answered(&world);
+    world.answer = OUTCOME_COUNT;
+    MAKE(&world, BOB, .type = CALL_TYPE_END, .text = "bye");
+    assert_words(&world, "1<bye 1-c 11-c");
+    go(&world, 1);
+    come(&world, 2, "alice", "pa");
+    world.answer = OUTCOME_DELIVERED;
+    world_answer(&world.base, 0, 1, 2, 1, OUTCOME_USER_OFFLINE);
+    assert_words(&world, "2<bye 2=delivered");
+    call_world_fini(&world);
+}
+
 static void test_a_notice_to_a_gateway_that_dies_is_said_again(void **state)
 {
     (void)state;
@@ -467,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_when_all_ringing_devices_stay_away_the_caller_hears),
         cmocka_unit_test(test_an_away_device_hears_of_the_end_when_it_is_back),
         cmocka_unit_test(test_what_comes_back_undelivered_waits_for_its_device),
+        cmocka_unit_test(test_the_end_waits_for_a_device_that_is_back_before_it),
         cmocka_unit_test(test_a_notice_to_a_gateway_that_dies_is_said_again),
         cmocka_unit_test(test_repeats_are_harmless),
         cmocka_unit_test(test_bounds),
