@@ -1,5 +1,6 @@
 #include "broker/broker.h"
 
+#include "broker/call_log.h"
 #include "broker/pace.h"
 #include "broker/router.h"
 #include "common/link.h"
@@ -8,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -29,6 +31,7 @@ struct broker {
     struct memory_keeper memory;
     struct loop_timer tick;
     struct pace pace;
+    struct call_log *call_log; /* NULL: none is kept */
     uint64_t start_ms;
     bool has_recovered;
     uint32_t slot_count;
@@ -72,9 +75,29 @@ static const struct link_handlers link_handlers = {
     .on_batch = on_link_batch,
 };
 
+static void on_call_ended(void *arg, const struct call_report *report)
+{
+    struct broker *broker = arg;
+    log_write(LOG_LEVEL_INFO, "call-ended",
+              "callId=%s caller=%s callee=%s device=%s result=%s reason=%s ring_ms=%" PRIu64
+              " talk_ms=%" PRIu64,
+              log_quote(report->call_id).text, log_quote(report->caller).text,
+              log_quote(report->callee).text, log_quote(report->device).text, report->result,
+              log_quote(report->reason).text, report->ring_ms, report->talk_ms);
+    if (broker->call_log != NULL) {
+        call_log_write(broker->call_log, report);
+    }
+}
+
 static void on_signal(void *arg, int signal_no)
 {
     struct broker *broker = arg;
+    if (signal_no == SIGHUP) {
+        if (broker->call_log != NULL) {
+            call_log_reopen(broker->call_log);
+        }
+        return;
+    }
     log_write(LOG_LEVEL_INFO, "stopping", "signal=%d", signal_no);
     loop_stop(broker->loop);
 }
@@ -169,6 +192,12 @@ static bool set_up(struct broker *broker)
         .hold_ms = options->hold_ms,
         .hold_users_max = options->hold_users_max,
         .hold_messages_max = options->hold_messages_max,
+        .ring_ms = options->ring_ms,
+        .call_grace_ms = options->call_grace_ms,
+        .calls_max = options->calls_max,
+        .calls_user_max = options->calls_user_max,
+        .on_call_ended = on_call_ended,
+        .arg = broker,
     };
     broker->loop = loop_new(on_turn_end, broker);
     if (broker->loop == NULL || !loop_watch_signals(broker->loop, on_signal, broker) ||
@@ -184,6 +213,12 @@ static bool set_up(struct broker *broker)
     if (broker->router == NULL) {
         log_write(LOG_LEVEL_ERROR, "start-failed", "error=memory");
         return false;
+    }
+    if (options->call_log[0] != '\0') {
+        broker->call_log = call_log_open(options->call_log);
+        if (broker->call_log == NULL) {
+            return false;
+        }
     }
     return make_link_dir(options->link_dir) && open_slots(broker);
 }
@@ -220,5 +255,6 @@ void broker_free(struct broker *broker)
     }
     loop_free(broker->loop);
     router_free(broker->router);
+    call_log_close(broker->call_log);
     free(broker);
 }

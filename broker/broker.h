@@ -19,6 +19,11 @@ struct broker_options {
     uint64_t hold_ms;
     uint64_t hold_users_max;
     uint64_t hold_messages_max;
+    uint64_t ring_ms;
+    uint64_t call_grace_ms;
+    uint64_t calls_max;
+    uint64_t calls_user_max;
+    const char *call_log; /* NULL: none */
 };
 
 struct broker;

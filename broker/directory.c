@@ -137,8 +137,7 @@ struct slice directory_device_id(const struct session *session)
     return slice_of(session->device_id, session->device_id_len);
 }
 
-/* NULL: no memory. */
-static struct user *get_user(struct directory *directory, struct slice user_id)
+struct user *directory_get_user(struct directory *directory, struct slice user_id)
 {
     struct user *user = directory_find_user(directory, user_id);
     if (user != NULL) {
@@ -163,7 +162,7 @@ struct session *directory_add(struct directory *directory, uint32_t slot,
     if (session == NULL) {
         return NULL;
     }
-    struct user *user = get_user(directory, attach->user_id);
+    struct user *user = directory_get_user(directory, attach->user_id);
     if (user == NULL) {
         free(session);
         return NULL;

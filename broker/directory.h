@@ -69,6 +69,9 @@ struct session *directory_first_of_slot(const struct directory *directory, uint3
 struct session *directory_first_of_user(const struct user *user);
 struct session *directory_next_of_user(const struct session *session);
 
+/* One that may have nothing yet: directory_release_user is due. NULL: no memory. */
+MUST_CHECK struct user *directory_get_user(struct directory *directory, struct slice user_id);
+
 struct slice directory_user_id(const struct session *session);
 struct slice directory_device_id(const struct session *session);
 

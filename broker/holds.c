@@ -3,15 +3,22 @@
 #include <assert.h>
 #include <stdlib.h>
 
-void holds_init(struct holds *all, struct transfers *transfers, uint64_t away_ms, size_t users_max,
-                size_t messages_max)
+void holds_init(struct holds *all, struct transfers *transfers, const struct holds_config *config)
 {
     *all = (struct holds){
         .transfers = transfers,
-        .away_ms = away_ms,
-        .users_max = users_max,
-        .messages_max = messages_max,
+        .times_ms = {[HOLD_AWAY] = config->away_ms,
+                     [HOLD_LEG_AWAY] = config->leg_away_ms,
+                     [HOLD_SETTLING] = HOLDS_SETTLE_MS},
+        .users_max = config->users_max,
+        .messages_max = config->messages_max,
     };
+}
+
+/* What points at the hold. */
+static struct hold **place_of_hold(struct user *user, struct call_leg *leg)
+{
+    return leg != NULL ? &leg->hold : &user->hold;
 }
 
 static void list_append(struct hold_list *list, struct hold *hold)
@@ -43,7 +50,7 @@ static void list_remove(struct hold_list *list, struct hold *hold)
 static void free_hold(struct holds *all, struct hold *hold)
 {
     list_remove(&all->lists[hold->state], hold);
-    hold->user->hold = NULL;
+    *place_of_hold(hold->user, hold->leg) = NULL;
     all->count--;
     free(hold);
 }
@@ -51,43 +58,57 @@ static void free_hold(struct holds *all, struct hold *hold)
 void holds_fini(struct holds *all)
 {
     for (int state = 0; state < HOLD_STATE_COUNT; state++) {
-        struct hold *next = NULL;
-        for (struct hold *hold = all->lists[state].first; hold != NULL; hold = next) {
-            struct user *user = hold->user;
-            next = hold->next;
-            user->hold = NULL;
-            free(hold);
-            directory_release_user(all->transfers->directory, user);
+        while (all->lists[state].first != NULL) {
+            struct hold *hold = all->lists[state].first;
+            struct user *user = hold->leg == NULL ? hold->user : NULL;
+            free_hold(all, hold);
+            if (user != NULL) {
+                directory_release_user(all->transfers->directory, user);
+            }
         }
-        all->lists[state] = (struct hold_list){0};
     }
-    all->count = 0;
     all->bytes = 0;
 }
 
-void holds_begin(struct holds *all, struct user *user, enum hold_state state, uint64_t now_ms)
+static void begin(struct holds *all, struct user *user, struct call_leg *leg, enum hold_state state,
+                  uint64_t now_ms)
 {
-    struct hold *hold = user->hold;
+    struct hold **place = place_of_hold(user, leg);
+    struct hold *hold = *place;
     if (hold != NULL) {
         list_remove(&all->lists[hold->state], hold);
     } else {
-        hold = all->away_ms > 0 && all->count < all->users_max ? calloc(1, sizeof *hold) : NULL;
+        enum hold_state away = leg != NULL ? HOLD_LEG_AWAY : HOLD_AWAY;
+        bool is_allowed = all->times_ms[away] > 0 && all->count < all->users_max;
+        hold = is_allowed ? calloc(1, sizeof *hold) : NULL;
         if (hold == NULL) {
             return;
         }
         hold->user = user;
-        user->hold = hold;
+        hold->leg = leg;
+        *place = hold;
         all->count++;
     }
     hold->state = state;
-    hold->ends_ms = now_ms + (state == HOLD_AWAY ? all->away_ms : HOLDS_SETTLE_MS);
+    hold->ends_ms = now_ms + all->times_ms[state];
     list_append(&all->lists[state], hold);
 }
 
-void holds_end(struct holds *all, struct user *user)
+void holds_begin(struct holds *all, struct user *user, enum hold_state state, uint64_t now_ms)
 {
-    assert(user->hold != NULL && user->hold->count == 0);
-    free_hold(all, user->hold);
+    begin(all, user, NULL, state, now_ms);
+}
+
+void holds_begin_for_leg(struct holds *all, struct call_leg *leg, enum hold_state state,
+                         uint64_t now_ms)
+{
+    begin(all, leg->user, leg, state, now_ms);
+}
+
+void holds_end(struct holds *all, struct hold *hold)
+{
+    assert(hold->count == 0);
+    free_hold(all, hold);
 }
 
 /* The one in front of which a transfer belongs; NULL: at the end. Those that come back stand in
@@ -136,16 +157,15 @@ static void queue_remove(struct hold *hold, struct transfer *transfer)
     hold->count--;
 }
 
-bool holds_add(struct holds *all, struct transfer *transfer)
+bool holds_add(struct holds *all, struct hold *hold, struct transfer *transfer)
 {
-    struct hold *hold = transfer->user->hold;
     size_t bytes_max = all->transfers->kept_max_bytes / HOLDS_SHARE_DIVISOR;
-    if (hold == NULL || hold->count >= all->messages_max ||
-        all->bytes + transfer_memory(transfer) > bytes_max) {
+    if (hold->count >= all->messages_max || all->bytes + transfer_memory(transfer) > bytes_max) {
         return false;
     }
     all->bytes += transfer_memory(transfer);
     queue_insert(hold, transfer, place_of(hold, transfer));
+    transfer->hold = hold;
     transfers_hold(all->transfers, transfer);
     return true;
 }
@@ -168,7 +188,7 @@ void holds_end_slot(struct holds *all, uint32_t slot)
          transfer = next) {
         next = transfer->next;
         if (transfer->source_slot == slot) {
-            queue_remove(transfer->user->hold, transfer);
+            queue_remove(transfer->hold, transfer);
             all->bytes -= transfer_memory(transfer);
             transfers_close(all->transfers, transfer);
         }

@@ -1,7 +1,10 @@
-#include "broker/router_internal.h"
+#include "broker/router_calls.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+/* A notice with a userId and a callId whose every byte is escaped, or a leg's state. */
+enum { SCRATCH_MAX_BYTES = 4096 };
 
 void router_put(struct router *router, uint32_t slot_no, const struct link_record *record)
 {
@@ -32,19 +35,37 @@ struct router *router_new(const struct router_config *config, uint64_t now_ms)
     router->config = *config;
     router->is_recovering = true;
     router->recovery_ends_ms = now_ms + config->recovery_ms;
+    buffer_init(&router->scratch, SCRATCH_MAX_BYTES);
+    struct calls_config calls_config = {
+        .calls_max = config->calls_max,
+        .user_max = config->calls_user_max,
+    };
+    struct holds_config holds_config = {
+        .away_ms = config->hold_ms,
+        .leg_away_ms = config->call_grace_ms,
+        .users_max = config->hold_users_max,
+        .messages_max = config->hold_messages_max,
+    };
     if (!directory_init(&router->directory, config->slot_count, config->hash_key)) {
-        free(router);
-        return NULL;
+        goto fail_directory;
+    }
+    if (!calls_init(&router->calls, &router->directory, &calls_config, config->hash_key)) {
+        goto fail_calls;
     }
     if (!transfers_init(&router->transfers, &router->directory, config->slot_count,
                         config->transfers_max, config->kept_max_bytes)) {
-        directory_fini(&router->directory);
-        free(router);
-        return NULL;
+        goto fail_transfers;
     }
-    holds_init(&router->holds, &router->transfers, config->hold_ms, config->hold_users_max,
-               config->hold_messages_max);
+    holds_init(&router->holds, &router->transfers, &holds_config);
     return router;
+
+fail_transfers:
+    calls_fini(&router->calls);
+fail_calls:
+    directory_fini(&router->directory);
+fail_directory:
+    free(router);
+    return NULL;
 }
 
 void router_free(struct router *router)
@@ -54,6 +75,8 @@ void router_free(struct router *router)
     }
     holds_fini(&router->holds);
     transfers_fini(&router->transfers);
+    calls_fini(&router->calls);
+    buffer_fini(&router->scratch);
     directory_fini(&router->directory);
     free(router);
 }
@@ -73,7 +96,7 @@ void router_link_down(struct router *router, uint32_t slot, uint64_t now_ms)
     while ((session = directory_first_of_slot(&router->directory, slot)) != NULL) {
         router_depart(router, session, now_ms);
     }
-    router_answer_done(router);
+    router_answer_done(router, now_ms);
     router_settle_all(router, now_ms);
 }
 
@@ -144,6 +167,7 @@ static const router_handler_fn on_record[LINK_RECORD_KIND_COUNT] = {
     [LINK_SYNCED] = on_synced,
     [LINK_SUBMIT] = router_on_submit,
     [LINK_DELIVERY_OUTCOME] = router_on_delivery_outcome,
+    [LINK_LEG] = router_on_leg,
 };
 
 bool router_receive(struct router *router, uint32_t slot, struct slice batch, uint64_t now_ms)
@@ -160,7 +184,7 @@ bool router_receive(struct router *router, uint32_t slot, struct slice batch, ui
         if (handler == NULL || !is_in_order || !handler(router, &arrival)) {
             return false;
         }
-        router_answer_done(router);
+        router_answer_done(router, now_ms);
     }
     return true;
 }
@@ -171,20 +195,23 @@ void router_tick(struct router *router, uint64_t now_ms)
         end_recovery(router);
     }
     transfers_expire(&router->transfers, now_ms);
-    router_answer_done(router);
+    router_answer_done(router, now_ms);
     router_settle_all(router, now_ms);
     struct hold *hold = NULL;
     while ((hold = holds_first_over(&router->holds, HOLD_AWAY, now_ms)) != NULL) {
-        router_give_up(router, hold->user);
+        router_give_up(router, hold, now_ms);
     }
     while ((hold = holds_first_over(&router->holds, HOLD_SETTLING, now_ms)) != NULL) {
-        router_release(router, hold->user, now_ms);
+        router_release(router, hold, now_ms);
     }
+    router_calls_tick(router, now_ms);
+    router_answer_done(router, now_ms);
 }
 
 bool router_needs_tick(const struct router *router)
 {
-    return router->is_recovering || router->transfers.count > 0 || router->holds.count > 0;
+    return router->is_recovering || router->transfers.count > 0 || router->holds.count > 0 ||
+           router_calls_need_tick(router);
 }
 
 bool router_is_recovering(const struct router *router)
@@ -217,6 +244,7 @@ struct router_stats router_stats(const struct router *router)
         .transfers = router->transfers.count,
         .holds = router->holds.count,
         .kept_bytes = router->transfers.kept_bytes,
+        .calls = router->calls.count,
         .submits = router->submits,
         .delivers = router->delivers,
     };

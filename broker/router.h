@@ -26,6 +26,19 @@
 
 struct router;
 
+/* A call that has ended, for the record. Slices are valid during the callback. */
+struct call_report {
+    struct slice call_id;
+    struct slice caller;
+    struct slice callee;
+    struct slice device; /* the callee's that answered; empty: none, or its name is */
+    struct slice reason; /* as the one who ended or refused it gave it; may be empty */
+    const char *result;  /* completed, cancelled, rejected, missed, offline, unreachable,
+                            connection-lost */
+    uint64_t ring_ms;
+    uint64_t talk_ms;
+};
+
 struct router_config {
     uint32_t slot_count;
     uint64_t instance_id;
@@ -37,7 +50,13 @@ struct router_config {
     uint64_t hold_ms;         /* 0: a user is offline at once */
     size_t hold_users_max;    /* holds at a time; who leaves beyond is offline at once */
     size_t hold_messages_max; /* messages that wait for one user; beyond: overloaded */
-    uint8_t hash_key[16];     /* random; of userIds */
+    uint64_t ring_ms;         /* how long a call may ring */
+    uint64_t call_grace_ms;   /* how long a device in a call may be away */
+    size_t calls_max;
+    size_t calls_user_max;
+    void (*on_call_ended)(void *arg, const struct call_report *report); /* may be NULL */
+    void *arg;
+    uint8_t hash_key[16]; /* random; of userIds and callIds */
 };
 
 /* For tests, logs and health: plain counts. */
@@ -47,6 +66,7 @@ struct router_stats {
     size_t transfers; /* those that are held included */
     size_t holds;
     size_t kept_bytes;
+    size_t calls; /* that have not ended */
     uint64_t submits;
     uint64_t delivers;
 };

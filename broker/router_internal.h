@@ -21,10 +21,13 @@ struct router {
     struct router_config config;
     struct directory directory;
     struct transfers transfers;
+    struct calls calls;
     struct holds holds;
     uint64_t recovery_ends_ms;
     bool is_recovering;
-    uint64_t last_number; /* of the transfers that were sent */
+    uint64_t last_number;  /* of the transfers that were sent */
+    uint64_t own_seq;      /* of the broker's own transfers */
+    struct buffer scratch; /* a record's state or a notice on its way */
     uint64_t submits;
     uint64_t delivers;
     struct slot slots[];
@@ -58,10 +61,15 @@ void router_depart(struct router *router, struct session *session, uint64_t now_
 void router_settle(struct router *router, struct user *user, uint64_t now_ms);
 /* The same for all users who are there and settle. */
 void router_settle_all(struct router *router, uint64_t now_ms);
-/* Sends on all messages that wait in the user's hold, and ends it. The user is there. */
-void router_release(struct router *router, struct user *user, uint64_t now_ms);
-/* Answers all messages that wait in the user's hold, and ends it: nobody has come. May free the
- * user. */
-void router_give_up(struct router *router, struct user *user);
+/* Sends on all messages that wait in the hold, and ends it. Whoever they wait for is there. */
+void router_release(struct router *router, struct hold *hold, uint64_t now_ms);
+/* Answers all messages that wait in the hold, and ends it: nobody has come. May free its user. */
+void router_give_up(struct router *router, struct hold *hold, uint64_t now_ms);
 /* Answers all messages that are done, but for those that came back and may wait for their user. */
-void router_answer_done(struct router *router);
+void router_answer_done(struct router *router, uint64_t now_ms);
+/* Hands a done transfer to all whom it concerns. */
+void router_send_on(struct router *router, struct transfer *transfer, uint64_t now_ms);
+/* Hands it to one session, unless that has had a later one. */
+void router_deliver_to(struct router *router, struct transfer *transfer, struct session *session);
+void router_put_submit_outcome(struct router *router, uint32_t slot, uint64_t seq,
+                               enum outcome outcome, struct slice detail, bool is_awaited);

@@ -1,6 +1,7 @@
 /* Who comes and goes: attach, detach, retire, and what that means for messages that wait. */
-#include "broker/router_internal.h"
+#include "broker/router_calls.h"
 #include "common/close_code.h"
+#include "common/identity.h"
 
 static void put_evict(struct router *router, uint32_t slot, uint64_t session_id,
                       uint16_t close_code)
@@ -14,25 +15,35 @@ static void put_evict(struct router *router, uint32_t slot, uint64_t session_id,
 void router_depart(struct router *router, struct session *session, uint64_t now_ms)
 {
     struct user *user = session->user;
+    uint8_t device[DEVICE_ID_MAX_BYTES];
+    struct slice device_id = slice_of(device, session->device_id_len);
+    memcpy(device, session->device_id, session->device_id_len);
     directory_remove(&router->directory, session);
     if (user->sessions == NULL) {
         holds_begin(&router->holds, user, HOLD_AWAY, now_ms);
     } else if (user->departed_legs > 0 && user->hold == NULL) {
         holds_begin(&router->holds, user, HOLD_SETTLING, now_ms);
     }
+    router_calls_departed(router, user, device_id, now_ms);
     directory_release_user(&router->directory, user);
 }
 
-void router_settle(struct router *router, struct user *user, uint64_t now_ms)
+static void settle_user(struct router *router, struct user *user, uint64_t now_ms)
 {
     if (user->hold == NULL || user->sessions == NULL) {
         return;
     }
     if (user->departed_legs == 0) {
-        router_release(router, user, now_ms);
+        router_release(router, user->hold, now_ms);
     } else if (user->hold->state == HOLD_AWAY) {
         holds_begin(&router->holds, user, HOLD_SETTLING, now_ms);
     }
+}
+
+void router_settle(struct router *router, struct user *user, uint64_t now_ms)
+{
+    settle_user(router, user, now_ms); /* first: a call-start stands in front of what follows it */
+    router_calls_settle(router, user, now_ms);
 }
 
 static bool is_same_device(const struct session *session, const struct link_attach *attach)
@@ -66,7 +77,11 @@ void router_settle_all(struct router *router, uint64_t now_ms)
     for (struct hold *hold = holds_first(&router->holds, HOLD_SETTLING); hold != NULL;
          hold = next) {
         next = hold->next;
-        router_settle(router, hold->user, now_ms);
+        if (hold->leg == NULL) {
+            settle_user(router, hold->user, now_ms);
+        } else {
+            router_calls_settle_leg(router, hold->leg, now_ms);
+        }
     }
 }
 
@@ -103,6 +118,7 @@ bool router_on_attach(struct router *router, const struct router_arrival *arriva
     }
     router_put_session(router, arrival->slot, LINK_ATTACHED, attach->session_id);
     evict_beyond_max(router, user, arrival->now_ms);
+    router_calls_attached(router, newcomer, arrival->now_ms);
     router_settle(router, user, arrival->now_ms);
     return true;
 }

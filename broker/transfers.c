@@ -88,6 +88,12 @@ void transfers_close(struct transfers *all, struct transfer *transfer)
     map_remove(&all->by_key, &transfer->by_key);
     struct user *user = transfer->user;
     size_t bytes = transfer_memory(transfer);
+    if (transfer->call != NULL) {
+        transfer->call->transfers--;
+        if (transfer->is_start) {
+            transfer->call->start = NULL;
+        }
+    }
     all->kept_bytes -= bytes;
     all->count--;
     pool_return(&all->pool, transfer, bytes);
@@ -145,6 +151,10 @@ struct transfer *transfers_open(struct transfers *all, const struct transfer_sta
     *transfer = (struct transfer){
         .key = start->key,
         .user = start->user,
+        .call = start->call,
+        .call_leg = start->call_leg,
+        .is_start = start->is_start,
+        .rings = start->is_start,
         .deadline_ms = start->deadline_ms,
         .state = TRANSFER_DONE,
         .outcome = OUTCOME_USER_OFFLINE,
@@ -159,6 +169,12 @@ struct transfer *transfers_open(struct transfers *all, const struct transfer_sta
     map_insert(&all->by_key, &transfer->by_key);
     list_append(&all->lists[TRANSFER_DONE], transfer);
     directory_count_transfer(start->user);
+    if (start->call != NULL) {
+        start->call->transfers++;
+        if (start->is_start) {
+            start->call->start = transfer;
+        }
+    }
     all->kept_bytes += bytes;
     all->count++;
     return transfer;
@@ -229,12 +245,26 @@ static void finish_if_answered(struct transfers *all, struct transfer *transfer)
     }
 }
 
+static bool goes_to(const struct transfer_leg *leg, uint32_t slot, uint64_t session_id)
+{
+    return leg->session->slot == slot && leg->session->id == session_id;
+}
+
+const struct session *transfers_session_of_leg(const struct transfer *transfer, uint32_t slot,
+                                               uint64_t session_id)
+{
+    const struct transfer_leg *leg = transfer->first_leg;
+    while (leg != NULL && !goes_to(leg, slot, session_id)) {
+        leg = leg->next;
+    }
+    return leg != NULL ? leg->session : NULL;
+}
+
 void transfers_answer(struct transfers *all, struct transfer *transfer, uint32_t slot,
                       uint64_t session_id, enum outcome outcome)
 {
     struct transfer_leg **link = &transfer->first_leg;
-    while (*link != NULL &&
-           !((*link)->session->slot == slot && (*link)->session->id == session_id)) {
+    while (*link != NULL && !goes_to(*link, slot, session_id)) {
         link = &(*link)->next;
     }
     if (*link == NULL) {

@@ -1,13 +1,14 @@
 /* The messages that wait for their outcome. A transfer is one message, a leg its way to one
- * session. It is under way while a leg is unanswered, or held (holds.h) while its user is away, or
- * done; a done one waits to be taken with transfers_first_done, and then closed or held. Its
- * outcome is the best of its legs': delivered to one device is delivered.
+ * session (not to be confused with a call's leg, which is a device). It is under way while a leg is
+ * unanswered, or held (holds.h) while its user is away, or done; a done one waits to be taken with
+ * transfers_first_done, and then closed or held. Its outcome is the best of its legs': delivered to
+ * one device is delivered.
  *
  * Transfers keep their payload, so that one that comes back from a session that has gone can wait
  * for its user. legs_max for each slot and kept_max_bytes for all bound the memory. */
 #pragma once
 
-#include "broker/directory.h"
+#include "broker/calls.h"
 #include "common/outcome.h"
 #include "common/pool.h"
 
@@ -31,7 +32,11 @@ struct transfer {
     struct transfer *next;
     struct transfer *prev_held; /* while it is held: in its hold's queue */
     struct transfer *next_held;
+    struct hold *hold;
     struct user *user;
+    struct call *call;              /* NULL: it belongs to none */
+    struct call_leg *call_leg;      /* it is for that device alone; NULL: for all it concerns */
+    struct call_leg *missed;        /* the device that it came back from last; NULL: none */
     uint64_t number;                /* rises with each one that is sent; 0: it never was */
     uint64_t expires_ms;            /* while it is under way: unconfirmed from then on */
     uint64_t deadline_ms;           /* not to be delivered from then on */
@@ -44,6 +49,8 @@ struct transfer {
     uint32_t payload_len;
     bool is_repeat;
     bool is_awaited; /* link_codec.h */
+    bool is_start;   /* the call-start of its call */
+    bool rings;      /* that, or one said again to a device that came later */
     uint8_t payload[];
 };
 
@@ -65,11 +72,17 @@ struct transfers {
     size_t *leg_counts; /* unanswered ones to each slot */
 };
 
+/* The source of what the broker says itself, or says again: nobody waits for an outcome. */
+enum { TRANSFER_NO_SLOT = UINT32_MAX };
+
 /* What a message is when it comes. */
 struct transfer_start {
     struct transfer_key key;
     uint32_t source_slot;
     struct user *user;
+    struct call *call;
+    struct call_leg *call_leg;
+    bool is_start;
     uint64_t deadline_ms;
     bool is_repeat;
     bool is_awaited;
@@ -107,6 +120,9 @@ void transfers_unhold(struct transfers *all, struct transfer *transfer);
 
 /* True: a leg can end so; the other outcomes are for senders alone. */
 bool transfer_leg_can_end(enum outcome outcome);
+/* The session that one of the unanswered legs goes to. NULL: no leg goes there. */
+const struct session *transfers_session_of_leg(const struct transfer *transfer, uint32_t slot,
+                                               uint64_t session_id);
 /* The answer of the gateway on `slot`. Ignored where no such leg waits: its time was over. */
 void transfers_answer(struct transfers *all, struct transfer *transfer, uint32_t slot,
                       uint64_t session_id, enum outcome outcome);

@@ -8,6 +8,7 @@ enum {
     DEVICE_ID_MAX_BYTES = 64,
     CALL_ID_MAX_BYTES = 64,
     MESSAGE_ID_MAX_BYTES = 64,
+    CALL_REASON_MAX_BYTES = 64,
 };
 
 /* True: `text`, valid UTF-8, holds a control character: C0, DEL, or C1 (U+0080 to U+009F), which no

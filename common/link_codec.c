@@ -7,13 +7,25 @@
 
 /* The largest body besides its payload: submit, with both its strings at their bounds. */
 enum {
-    SUBMIT_MAX_BYTES = 8 + 8 + 8 + 1 + 1 + (1 + USER_ID_MAX_BYTES) + (1 + CALL_ID_MAX_BYTES),
+    PARTY_FIXED_BYTES = 8 + 1 + 1 + 1,
+    PARTY_MAX_BYTES =
+        PARTY_FIXED_BYTES + USER_ID_MAX_BYTES + DEVICE_ID_MAX_BYTES + CALL_REASON_MAX_BYTES,
+    SUBMIT_MAX_BYTES =
+        8 + 8 + 8 + 1 + 1 + (1 + USER_ID_MAX_BYTES) + (1 + CALL_ID_MAX_BYTES) + PARTY_MAX_BYTES,
+    LEG_MAX_BYTES = 8 + (1 + CALL_ID_MAX_BYTES) + LINK_LEG_STATE_MAX_BYTES,
     SUBMIT_FLAGS_OFFSET = LINK_RECORD_HEADER_BYTES + 8 + 8 + 8,
 };
 
-enum { FLAG_REPEAT = 1, FLAG_AWAITED = 2, FLAGS_END = 4 };
+enum {
+    FLAG_REPEAT = 1,
+    FLAG_AWAITED = 2,
+    FLAG_DEVICE_SCOPE = 4, /* of a submit */
+    FLAG_EXPIRES = 4,      /* of a deliver: expires_ms follows */
+    FLAGS_END = 8,
+};
 
-static_assert(LINK_RECORD_HEADER_BYTES + SUBMIT_MAX_BYTES <= LINK_RECORD_OVERHEAD_BYTES,
+static_assert(LINK_RECORD_HEADER_BYTES + SUBMIT_MAX_BYTES <= LINK_RECORD_OVERHEAD_BYTES &&
+                  LINK_RECORD_HEADER_BYTES + LEG_MAX_BYTES <= LINK_RECORD_OVERHEAD_BYTES,
               "the overhead covers every record");
 static_assert(USER_ID_MAX_BYTES <= UINT8_MAX && CALL_ID_MAX_BYTES <= UINT8_MAX &&
                   DEVICE_ID_MAX_BYTES <= UINT8_MAX,
@@ -144,16 +156,19 @@ static bool read_flag(struct reader *reader)
 }
 
 /* The two flags of submit and deliver, a bit each. */
-static void put_message_flags(struct writer *writer, bool is_repeat, bool is_awaited)
+static void put_message_flags(struct writer *writer, bool is_repeat, bool is_awaited, uint8_t more)
 {
-    put_u8(writer, (uint8_t)((is_repeat ? FLAG_REPEAT : 0) | (is_awaited ? FLAG_AWAITED : 0)));
+    put_u8(writer,
+           (uint8_t)((is_repeat ? FLAG_REPEAT : 0) | (is_awaited ? FLAG_AWAITED : 0) | more));
 }
 
-static void read_message_flags(struct reader *reader, bool *is_repeat, bool *is_awaited)
+/* Returns the flags that are left. */
+static uint8_t read_message_flags(struct reader *reader, bool *is_repeat, bool *is_awaited)
 {
     uint8_t flags = read_below(reader, FLAGS_END);
     *is_repeat = (flags & FLAG_REPEAT) != 0;
     *is_awaited = (flags & FLAG_AWAITED) != 0;
+    return flags & (uint8_t) ~(FLAG_REPEAT | FLAG_AWAITED);
 }
 
 static void put_string(struct writer *writer, struct slice string, size_t min_bytes,
@@ -229,16 +244,37 @@ static void read_nothing(struct reader *reader, struct link_record *record)
     (void)record;
 }
 
+static void put_party(struct writer *writer, const struct link_party *party)
+{
+    put_string(writer, party->user_id, 1, USER_ID_MAX_BYTES);
+    put_string(writer, party->device_id, 0, DEVICE_ID_MAX_BYTES);
+    put_string(writer, party->reason, 0, CALL_REASON_MAX_BYTES);
+    put_u64(writer, party->message_hash);
+}
+
+static void read_party(struct reader *reader, struct link_party *party)
+{
+    party->user_id = read_string(reader, 1, USER_ID_MAX_BYTES);
+    party->device_id = read_string(reader, 0, DEVICE_ID_MAX_BYTES);
+    party->reason = read_string(reader, 0, CALL_REASON_MAX_BYTES);
+    party->message_hash = read_u64(reader);
+}
+
 static void put_submit(struct writer *writer, const struct link_record *record)
 {
     assert(record->submit.type < CALL_TYPE_COUNT);
     put_u64(writer, record->submit.seq);
     put_u64(writer, record->submit.session_id);
     put_u64(writer, record->submit.deadline_ms);
-    put_message_flags(writer, record->submit.is_repeat, record->submit.is_awaited);
+    bool is_device_scope = record->submit.call_id.len > 0 && record->submit.party.is_device_scope;
+    put_message_flags(writer, record->submit.is_repeat, record->submit.is_awaited,
+                      is_device_scope ? FLAG_DEVICE_SCOPE : 0);
     put_u8(writer, (uint8_t)record->submit.type);
     put_string(writer, record->submit.to, 1, USER_ID_MAX_BYTES);
     put_string(writer, record->submit.call_id, 0, CALL_ID_MAX_BYTES);
+    if (record->submit.call_id.len > 0) {
+        put_party(writer, &record->submit.party);
+    }
     put_payload(writer, record->submit.payload);
 }
 
@@ -247,10 +283,17 @@ static void read_submit(struct reader *reader, struct link_record *record)
     record->submit.seq = read_u64(reader);
     record->submit.session_id = read_u64(reader);
     record->submit.deadline_ms = read_u64(reader);
-    read_message_flags(reader, &record->submit.is_repeat, &record->submit.is_awaited);
+    uint8_t flags =
+        read_message_flags(reader, &record->submit.is_repeat, &record->submit.is_awaited);
     record->submit.type = (enum call_type)read_below(reader, CALL_TYPE_COUNT);
     record->submit.to = read_string(reader, 1, USER_ID_MAX_BYTES);
     record->submit.call_id = read_string(reader, 0, CALL_ID_MAX_BYTES);
+    if (record->submit.call_id.len > 0) {
+        record->submit.party.is_device_scope = (flags & FLAG_DEVICE_SCOPE) != 0;
+        read_party(reader, &record->submit.party);
+    } else if (flags != 0) {
+        reader->failed = true;
+    }
     record->submit.payload = read_payload(reader);
 }
 
@@ -276,7 +319,11 @@ static void put_deliver(struct writer *writer, const struct link_record *record)
     put_u64(writer, record->deliver.seq);
     put_u64(writer, record->deliver.session_id);
     put_u64(writer, record->deliver.deadline_ms);
-    put_message_flags(writer, record->deliver.is_repeat, record->deliver.is_awaited);
+    put_message_flags(writer, record->deliver.is_repeat, record->deliver.is_awaited,
+                      record->deliver.expires_ms > 0 ? FLAG_EXPIRES : 0);
+    if (record->deliver.expires_ms > 0) {
+        put_u64(writer, record->deliver.expires_ms);
+    }
     put_payload(writer, record->deliver.payload);
 }
 
@@ -286,7 +333,15 @@ static void read_deliver(struct reader *reader, struct link_record *record)
     record->deliver.seq = read_u64(reader);
     record->deliver.session_id = read_u64(reader);
     record->deliver.deadline_ms = read_u64(reader);
-    read_message_flags(reader, &record->deliver.is_repeat, &record->deliver.is_awaited);
+    uint8_t flags =
+        read_message_flags(reader, &record->deliver.is_repeat, &record->deliver.is_awaited);
+    record->deliver.expires_ms = 0;
+    if ((flags & FLAG_EXPIRES) != 0) {
+        record->deliver.expires_ms = read_u64(reader);
+        if (record->deliver.expires_ms == 0) {
+            reader->failed = true; /* there is one way to say it */
+        }
+    }
     record->deliver.payload = read_payload(reader);
 }
 
@@ -294,12 +349,14 @@ static void put_submit_outcome(struct writer *writer, const struct link_record *
 {
     put_u64(writer, record->submit_outcome.seq);
     put_outcome(writer, record->submit_outcome.outcome);
+    put_string(writer, record->submit_outcome.detail, 0, CALL_ID_MAX_BYTES);
 }
 
 static void read_submit_outcome(struct reader *reader, struct link_record *record)
 {
     record->submit_outcome.seq = read_u64(reader);
     record->submit_outcome.outcome = (enum outcome)read_below(reader, OUTCOME_COUNT);
+    record->submit_outcome.detail = read_string(reader, 0, CALL_ID_MAX_BYTES);
 }
 
 static void put_evict(struct writer *writer, const struct link_record *record)
@@ -312,6 +369,24 @@ static void read_evict(struct reader *reader, struct link_record *record)
 {
     record->evict.session_id = read_u64(reader);
     record->evict.close_code = read_u16(reader);
+}
+
+static void put_leg(struct writer *writer, const struct link_record *record)
+{
+    assert(record->leg.state.len <= LINK_LEG_STATE_MAX_BYTES);
+    put_u64(writer, record->leg.session_id);
+    put_string(writer, record->leg.call_id, 1, CALL_ID_MAX_BYTES);
+    put_bytes(writer, record->leg.state.data, record->leg.state.len);
+}
+
+static void read_leg(struct reader *reader, struct link_record *record)
+{
+    record->leg.session_id = read_u64(reader);
+    record->leg.call_id = read_string(reader, 1, CALL_ID_MAX_BYTES);
+    if (reader->rest.len > LINK_LEG_STATE_MAX_BYTES) {
+        reader->failed = true;
+    }
+    record->leg.state = read_bytes(reader, reader->rest.len);
 }
 
 /* A body's two directions, and its length without strings' and payloads' bytes; a kind without them
@@ -335,9 +410,15 @@ static const struct body_codec body_codecs[LINK_RECORD_KIND_COUNT] = {
     [LINK_RETIRED] = {put_session, read_session, 8},
     [LINK_READY] = {put_nothing, read_nothing, 0},
     [LINK_DELIVER] = {put_deliver, read_deliver, 8 + 8 + 8 + 8 + 1},
-    [LINK_SUBMIT_OUTCOME] = {put_submit_outcome, read_submit_outcome, 8 + 1},
+    [LINK_SUBMIT_OUTCOME] = {put_submit_outcome, read_submit_outcome, 8 + 1 + 1},
     [LINK_EVICT] = {put_evict, read_evict, 8 + 2},
+    [LINK_LEG] = {put_leg, read_leg, 8 + 1},
 };
+
+static size_t party_bytes(const struct link_party *party)
+{
+    return PARTY_FIXED_BYTES + party->user_id.len + party->device_id.len + party->reason.len;
+}
 
 static size_t body_bytes(const struct link_record *record)
 {
@@ -346,10 +427,15 @@ static size_t body_bytes(const struct link_record *record)
     case LINK_ATTACH:
         return bytes + record->attach.user_id.len + record->attach.device_id.len;
     case LINK_SUBMIT:
-        return bytes + record->submit.to.len + record->submit.call_id.len +
-               record->submit.payload.len;
+        bytes += record->submit.to.len + record->submit.call_id.len + record->submit.payload.len;
+        return record->submit.call_id.len > 0 ? bytes + party_bytes(&record->submit.party) : bytes;
     case LINK_DELIVER:
+        bytes += record->deliver.expires_ms > 0 ? sizeof record->deliver.expires_ms : 0;
         return bytes + record->deliver.payload.len;
+    case LINK_SUBMIT_OUTCOME:
+        return bytes + record->submit_outcome.detail.len;
+    case LINK_LEG:
+        return bytes + record->leg.call_id.len + record->leg.state.len;
     default:
         return bytes;
     }
@@ -383,7 +469,7 @@ enum parse_result link_record_decode(struct slice *batch, struct link_record *re
     if (head.failed || body_codecs[kind].read == NULL) {
         return PARSE_BAD;
     }
-    *record = (struct link_record){.kind = (enum link_record_kind)kind};
+    record->kind = (enum link_record_kind)kind; /* each kind's reader fills all that it has */
     body_codecs[kind].read(&body, record);
     if (body.failed || body.rest.len > 0) {
         return PARSE_BAD;

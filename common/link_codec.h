@@ -14,12 +14,13 @@
 #include "common/parse.h"
 
 enum {
-    LINK_VERSION = 2,
+    LINK_VERSION = 3,
     LINK_RECORD_HEADER_BYTES = 5,
     /* A payload, the largest message a gateway may be configured for plus its `from`. */
     LINK_PAYLOAD_MAX_BYTES = 17 * 1024 * 1024,
     /* Room that any record needs at most besides its payload. */
     LINK_RECORD_OVERHEAD_BYTES = 512,
+    LINK_LEG_STATE_MAX_BYTES = 424,
 };
 
 enum link_record_kind {
@@ -39,6 +40,9 @@ enum link_record_kind {
     LINK_DELIVER,        /* write this payload to that session */
     LINK_SUBMIT_OUTCOME, /* what became of one submit */
     LINK_EVICT,          /* close that session with this code */
+    /* either way */
+    LINK_LEG, /* a session's part in a call: the broker tells it to the gateway, which keeps it and
+                 tells it to the next broker, behind the session's attach */
     LINK_RECORD_KIND_COUNT
 };
 
@@ -63,6 +67,16 @@ struct link_session {
     uint64_t session_id;
 };
 
+/* What the broker must know of a message that belongs to a call. The sender is named, since its
+ * session may be gone by the time. */
+struct link_party {
+    struct slice user_id;   /* the sender's; 1 to USER_ID_MAX_BYTES */
+    struct slice device_id; /* 0 to DEVICE_ID_MAX_BYTES */
+    struct slice reason;    /* 0 to CALL_REASON_MAX_BYTES; a longer one is only carried */
+    uint64_t message_hash;  /* of the message's `type` and `id`; 0: it has no id */
+    bool is_device_scope;   /* a reject of this device alone */
+};
+
 struct link_submit {
     uint64_t seq; /* rises by one with each new message of a gateway's instance */
     uint64_t session_id;
@@ -70,9 +84,10 @@ struct link_submit {
     bool is_repeat;       /* a broker may have had it before, on an earlier connection */
     bool is_awaited;      /* the sender asked for an ack: good news should not take its time */
     enum call_type type;
-    struct slice to;      /* 1 to USER_ID_MAX_BYTES */
-    struct slice call_id; /* 0 (none) to CALL_ID_MAX_BYTES */
-    struct slice payload; /* what the target is to read, `from` and all */
+    struct slice to;         /* 1 to USER_ID_MAX_BYTES */
+    struct slice call_id;    /* 0 (none) to CALL_ID_MAX_BYTES */
+    struct link_party party; /* only with a call_id */
+    struct slice payload;    /* what the target is to read, `from` and all */
 };
 
 struct link_deliver {
@@ -82,6 +97,7 @@ struct link_deliver {
     uint64_t deadline_ms;        /* as submitted */
     bool is_repeat;              /* as submitted */
     bool is_awaited;             /* as submitted */
+    uint64_t expires_ms; /* of a call-start: when it stops ringing, CLOCK_MONOTONIC; 0: none */
     struct slice payload;
 };
 
@@ -95,6 +111,15 @@ struct link_delivery_outcome {
 struct link_submit_outcome {
     uint64_t seq;
     enum outcome outcome;
+    struct slice
+        detail; /* glare: the callId that stands; bad-state: the call's state; else empty */
+};
+
+/* What the state is made of is the broker's business; the gateway keeps it as it is. */
+struct link_leg {
+    uint64_t session_id;
+    struct slice call_id; /* 1 to CALL_ID_MAX_BYTES */
+    struct slice state; /* 0 (the session has no part in it any more) to LINK_LEG_STATE_MAX_BYTES */
 };
 
 struct link_evict {
@@ -113,6 +138,7 @@ struct link_record {
         struct link_delivery_outcome delivery_outcome;
         struct link_submit_outcome submit_outcome;
         struct link_evict evict;
+        struct link_leg leg;
     };
 };
 

@@ -325,6 +325,7 @@ bool loop_watch_signals(struct loop *loop, void (*on_signal)(void *arg, int sign
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0) {
         return false;
     }

@@ -17,6 +17,8 @@ static inline struct slice slice_of(const void *data, size_t len)
     return (struct slice){.data = data, .len = len};
 }
 
+static const struct slice slice_none = {0};
+
 static inline struct slice slice_from_string(const char *string)
 {
     return slice_of(string, strlen(string));

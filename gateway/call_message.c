@@ -1,43 +1,53 @@
 #include "gateway/call_message.h"
 
+#include "common/compiler.h"
 #include "gateway/json_arena.h"
+#include "gateway/json_cut.h"
 #include "gateway/json_scan.h"
-#include "gateway/server_message.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
 
-/* The members that concern us; all others are only carried through. */
+/* The members that concern us; all others are only carried through. In the order of the length of
+ * their keys: see members_by_key_bytes. */
 enum our_member {
-    OUR_TYPE,
     OUR_TO,
-    OUR_FROM,
     OUR_ID,
+    OUR_TYPE,
+    OUR_FROM,
+    OUR_SCOPE,
     OUR_CALL_ID,
+    OUR_REASON,
+    OUR_SERVER,
+    OUR_FROM_DEVICE,
+    OUR_EXPIRES_IN_MS,
     OUR_MEMBER_COUNT,
 };
 
 enum {
     TYPE_MAX_BYTES = 16,
-    KEY_MAX_BYTES = 6,
+    SCOPE_MAX_BYTES = 6,
+    KEY_MAX_BYTES = 11,
     /* An escape spells at least one byte with at most that many: \u0041. */
     ESCAPED_BYTE_MAX_BYTES = 6,
     /* What cJSON takes for one string at most besides its bytes. */
     DECODING_OVERHEAD_BYTES = 128,
 };
 
-static_assert(ESCAPED_BYTE_MAX_BYTES * (TYPE_MAX_BYTES + USER_ID_MAX_BYTES + MESSAGE_ID_MAX_BYTES +
-                                        CALL_ID_MAX_BYTES) +
+static_assert(ESCAPED_BYTE_MAX_BYTES *
+                          (TYPE_MAX_BYTES + USER_ID_MAX_BYTES + MESSAGE_ID_MAX_BYTES +
+                           CALL_ID_MAX_BYTES + SCOPE_MAX_BYTES + CALL_REASON_MAX_BYTES) +
                       OUR_MEMBER_COUNT * DECODING_OVERHEAD_BYTES <=
                   JSON_ARENA_BYTES,
               "the strings of one message fit into the arena");
 
-#define KEY(string) .key = (string), .key_len = sizeof(string) - 1
+#define KEY_BYTES(string) (sizeof(string) - 1)
+
+static const char bad_scope[] = "`scope` is neither `device` nor `all`";
 
 /* What may stand in a member, and what to say where it does not hold. NULL: no fault. */
 static const struct rule {
     const char *key;
-    size_t key_len;
     size_t max_bytes; /* of the decoded string, or of an integer's digits */
     const char *is_doubled;
     const char *is_missing;
@@ -47,30 +57,66 @@ static const struct rule {
     const char *is_empty;
     const char *has_control;
 } rules[OUR_MEMBER_COUNT] = {
-    [OUR_TYPE] = {KEY("type"),
+    [OUR_TYPE] = {.key = "type",
                   .max_bytes = TYPE_MAX_BYTES, /* a longer one is unknown, which is no fault yet */
-                  .is_doubled = "`type` occurs twice", .is_missing = "`type` is missing",
+                  .is_doubled = "`type` occurs twice",
+                  .is_missing = "`type` is missing",
                   .is_wrong_kind = "`type` is not a string",
                   .has_nul = "`type` contains a NUL character"},
-    [OUR_TO] = {KEY("to"), .max_bytes = USER_ID_MAX_BYTES, .is_doubled = "`to` occurs twice",
-                .is_missing = "`to` is missing", .is_wrong_kind = "`to` is not a string",
+    [OUR_TO] = {.key = "to",
+                .max_bytes = USER_ID_MAX_BYTES,
+                .is_doubled = "`to` occurs twice",
+                .is_missing = "`to` is missing",
+                .is_wrong_kind = "`to` is not a string",
                 .has_nul = "`to` contains a NUL character",
-                .is_too_long = "`to` is longer than 128 bytes", .is_empty = "`to` is empty",
+                .is_too_long = "`to` is longer than 128 bytes",
+                .is_empty = "`to` is empty",
                 .has_control = "`to` contains a control character"},
-    [OUR_FROM] = {KEY("from"), .is_doubled = "`from` occurs twice"},
-    [OUR_ID] = {KEY("id"), .max_bytes = MESSAGE_ID_MAX_BYTES, .is_doubled = "`id` occurs twice",
+    [OUR_FROM] = {.key = "from", .is_doubled = "`from` occurs twice"},
+    [OUR_ID] = {.key = "id",
+                .max_bytes = MESSAGE_ID_MAX_BYTES,
+                .is_doubled = "`id` occurs twice",
                 .is_wrong_kind = "`id` is neither a string nor an integer",
                 .has_nul = "`id` contains a NUL character",
                 .is_too_long = "`id` is longer than 64 bytes"},
-    [OUR_CALL_ID] = {KEY("callId"), .max_bytes = CALL_ID_MAX_BYTES,
+    [OUR_CALL_ID] = {.key = "callId",
+                     .max_bytes = CALL_ID_MAX_BYTES,
                      .is_doubled = "`callId` occurs twice",
                      .is_wrong_kind = "`callId` is not a string",
                      .has_nul = "`callId` contains a NUL character",
                      .is_too_long = "`callId` is longer than 64 bytes",
                      .is_empty = "`callId` is empty"},
+    /* These concern us in a call only. */
+    [OUR_SCOPE] = {.key = "scope",
+                   .max_bytes = SCOPE_MAX_BYTES,
+                   .is_doubled = "`scope` occurs twice",
+                   .is_wrong_kind = bad_scope,
+                   .has_nul = bad_scope,
+                   .is_too_long = bad_scope},
+    [OUR_REASON] = {.key = "reason", .is_doubled = "`reason` occurs twice"},
+    [OUR_SERVER] = {.key = "server", .is_doubled = "`server` occurs twice"},
+    [OUR_FROM_DEVICE] = {.key = "fromDevice", .is_doubled = "`fromDevice` occurs twice"},
+    [OUR_EXPIRES_IN_MS] = {.key = "expiresInMs", .is_doubled = "`expiresInMs` occurs twice"},
 };
 
-static const char from_key[] = "\"from\":";
+/* Most keys of others are told from ours by their length alone: ours of that length are those from
+ * `begin` on, before `end`. */
+static const struct member_range {
+    uint8_t begin;
+    uint8_t end;
+} members_by_key_bytes[KEY_MAX_BYTES + 1] = {
+    [KEY_BYTES("to")] = {OUR_TO, OUR_TYPE},
+    [KEY_BYTES("type")] = {OUR_TYPE, OUR_SCOPE},
+    [KEY_BYTES("scope")] = {OUR_SCOPE, OUR_CALL_ID},
+    [KEY_BYTES("callId")] = {OUR_CALL_ID, OUR_FROM_DEVICE},
+    [KEY_BYTES("fromDevice")] = {OUR_FROM_DEVICE, OUR_EXPIRES_IN_MS},
+    [KEY_BYTES("expiresInMs")] = {OUR_EXPIRES_IN_MS, OUR_MEMBER_COUNT},
+};
+
+/* Those that are the server's word, in any message and in a call. */
+static const enum our_member words_of_server[CALL_MESSAGE_CUTS_MAX] = {
+    OUR_FROM, OUR_FROM_DEVICE, OUR_EXPIRES_IN_MS, OUR_SERVER};
+enum { PLAIN_WORD_COUNT = 1 };
 
 /* One message while its members are looked at. */
 struct reading {
@@ -131,10 +177,13 @@ static bool find_our_member(const struct json_text *key, enum our_member *member
     }
     struct slice decoded;
     bool is_decoded = decode(key, &decoded);
-    for (size_t i = 0; is_decoded && i < OUR_MEMBER_COUNT; i++) {
-        if (slice_equal(decoded, slice_of(rules[i].key, rules[i].key_len))) {
-            *member = (enum our_member)i;
-            break;
+    if (is_decoded && decoded.len <= KEY_MAX_BYTES) {
+        const struct member_range *range = &members_by_key_bytes[decoded.len];
+        for (size_t i = range->begin; i < range->end; i++) {
+            if (memcmp(decoded.data, rules[i].key, decoded.len) == 0) {
+                *member = (enum our_member)i;
+                break;
+            }
         }
     }
     if (key->has_escape) {
@@ -228,87 +277,98 @@ static void read_id(struct reading *reading, struct slice *id)
     }
 }
 
-static bool is_space(uint8_t byte)
+/* `scope` of a reject: this device alone, or all that the user has. */
+static void read_scope(struct reading *reading, bool *is_device_scope)
 {
-    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+    struct slice scope;
+    if (read_string(reading, OUR_SCOPE, &scope)) {
+        *is_device_scope = slice_equal_string(scope, "device");
+        if (!*is_device_scope && !slice_equal_string(scope, "all")) {
+            complain(reading, bad_scope);
+        }
+    }
 }
 
-/* A member of `text` with the comma behind it, or, if it is the last one, the comma before it:
- * there is one or the other. */
-static struct slice with_comma(struct slice text, const struct json_member *member)
+/* A reason that is no string, or longer than what the server looks at, is no fault. */
+static void read_reason(struct reading *reading, struct slice *reason)
 {
-    size_t begin = (size_t)(member->key.raw.data - 1 - text.data);
-    size_t value_end = (size_t)(member->value.data - text.data) + member->value.len;
-    size_t end = value_end;
-    while (is_space(text.data[end])) {
-        end++;
+    const struct json_member *member = &reading->members[OUR_REASON];
+    struct slice decoded;
+    if (is_single(reading, OUR_REASON) && member->kind == JSON_STRING && !member->string.has_nul &&
+        !is_surely_longer(&member->string, CALL_REASON_MAX_BYTES) &&
+        decode(&member->string, &decoded) && decoded.len <= CALL_REASON_MAX_BYTES) {
+        *reason = decoded;
     }
-    if (text.data[end] == ',') {
-        return slice_of(text.data + begin, end + 1 - begin);
+}
+
+/* The members that mean something in a call only. */
+static void read_call(struct reading *reading, enum call_type type, struct call_message *message)
+{
+    if (type == CALL_TYPE_REJECT) {
+        read_scope(reading, &message->is_device_scope);
+    } else {
+        is_single(reading, OUR_SCOPE);
     }
-    do {
-        begin--;
-    } while (is_space(text.data[begin]));
-    assert(text.data[begin] == ',');
-    return slice_of(text.data + begin, value_end - begin);
+    read_reason(reading, &message->reason);
+    for (size_t i = PLAIN_WORD_COUNT; i < ARRAY_LENGTH(words_of_server); i++) {
+        is_single(reading, words_of_server[i]);
+    }
+}
+
+/* What the sender wrote of the server's words is not carried. */
+static void find_cuts(const struct reading *reading, struct call_message *message)
+{
+    size_t word_count = message->call_id.len > 0 ? CALL_MESSAGE_CUTS_MAX : PLAIN_WORD_COUNT;
+    const struct json_member *words[CALL_MESSAGE_CUTS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < word_count; i++) {
+        if (reading->is_there[words_of_server[i]]) {
+            words[count++] = &reading->members[words_of_server[i]];
+        }
+    }
+    message->cut_count = json_cut(message->text, words, count, message->cuts);
+}
+
+/* Not zeroed as a whole, as the reading is not. */
+static void message_init(struct call_message *message, struct slice text)
+{
+    message->type = CALL_TYPE_COUNT;
+    message->is_device_scope = false;
+    message->to = message->id = message->call_id = message->reason = slice_of(NULL, 0);
+    message->text = text;
+    message->cut_count = 0;
 }
 
 enum outcome call_message_parse(struct slice text, struct call_message *message,
                                 const char **complaint)
 {
     json_arena_reset();
-    *message = (struct call_message){.type = CALL_TYPE_COUNT, .text = text};
+    message_init(message, text);
     struct reading reading; /* not zeroed as a whole: that would cost as much as the reading */
     reading_init(&reading);
     if (!find_members(&reading, text)) {
         *complaint = reading.complaint;
         return OUTCOME_BAD_JSON;
     }
-    struct slice type = {0};
-    read_string(&reading, OUR_TYPE, &type);
+    struct slice name = {0};
+    read_string(&reading, OUR_TYPE, &name);
     read_string(&reading, OUR_TO, &message->to);
-    bool has_from = is_single(&reading, OUR_FROM);
+    is_single(&reading, OUR_FROM);
     read_id(&reading, &message->id);
     read_string(&reading, OUR_CALL_ID, &message->call_id);
+    enum call_type type = call_type_find(name);
+    if (message->call_id.len > 0) {
+        read_call(&reading, type, message);
+    }
     *complaint = reading.complaint;
     if (reading.complaint != NULL) {
         return OUTCOME_BAD_MESSAGE;
     }
-    message->type = call_type_find(type);
-    if (message->type == CALL_TYPE_COUNT) {
+    if (type == CALL_TYPE_COUNT) {
         *complaint = outcome_sentence(OUTCOME_UNKNOWN_TYPE);
         return OUTCOME_UNKNOWN_TYPE;
     }
-    if (has_from) {
-        message->from_member = with_comma(text, &reading.members[OUR_FROM]);
-    }
+    message->type = type;
+    find_cuts(&reading, message);
     return OUTCOME_DELIVERED;
-}
-
-size_t call_message_payload_max_bytes(size_t text_bytes)
-{
-    static const size_t escaped_byte_max_bytes = ESCAPED_BYTE_MAX_BYTES;
-    static const size_t quotes_and_comma_bytes = 3;
-    return text_bytes + strlen(from_key) + USER_ID_MAX_BYTES * escaped_byte_max_bytes +
-           quotes_and_comma_bytes;
-}
-
-void call_message_put_payload(struct buffer *out, const struct call_message *message,
-                              struct slice from)
-{
-    assert(message->type != CALL_TYPE_COUNT && from.len <= USER_ID_MAX_BYTES);
-    const uint8_t *brace = memchr(message->text.data, '{', message->text.len);
-    assert(brace != NULL);
-    size_t head_len = (size_t)(brace - message->text.data) + 1;
-    struct slice rest = slice_drop(message->text, head_len);
-    buffer_put(out, slice_of(message->text.data, head_len));
-    buffer_put_string(out, from_key);
-    json_put_string(out, from);
-    buffer_put_u8(out, ','); /* `type` and `to` are still to come */
-    if (message->from_member.len > 0) {
-        size_t before = (size_t)(message->from_member.data - rest.data);
-        buffer_put(out, slice_of(rest.data, before));
-        rest = slice_drop(rest, before + message->from_member.len);
-    }
-    buffer_put(out, rest);
 }

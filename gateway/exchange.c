@@ -27,7 +27,8 @@ struct exchange *exchange_new(const struct exchange_config *config,
     buffer_init(&exchange->record, config->backlog_max_bytes);
     session_table_init(&exchange->sessions);
     deliveries_init(&exchange->deliveries, config->remembered_max);
-    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes)) {
+    if (!unanswered_init(&exchange->unanswered, config->unanswered_max_bytes) ||
+        !session_legs_init(&exchange->legs)) {
         exchange_free(exchange);
         return NULL;
     }
@@ -41,6 +42,7 @@ void exchange_free(struct exchange *exchange)
     }
     deliveries_fini(&exchange->deliveries);
     session_table_fini(&exchange->sessions);
+    session_legs_fini(&exchange->legs);
     unanswered_fini(&exchange->unanswered);
     buffer_fini(&exchange->payload);
     buffer_fini(&exchange->record);
@@ -100,21 +102,37 @@ static bool is_refusal(enum outcome outcome)
     return outcome != OUTCOME_DELIVERED && outcome != OUTCOME_UNCONFIRMED;
 }
 
+/* What its sender is told. */
+static struct exchange_outcome make_outcome(const struct unanswered_message *message,
+                                            enum outcome outcome, struct slice detail)
+{
+    struct exchange_outcome told = {
+        .outcome = outcome,
+        .to = unanswered_to(message),
+        .id = unanswered_id(message),
+        .call_id = unanswered_call_id(message),
+        .detail = detail,
+    };
+    /* Whoever refuses a repeat does not know what became of it the time before. */
+    if (message->is_repeat && is_refusal(outcome)) {
+        told.outcome = OUTCOME_UNCONFIRMED;
+        told.detail = slice_of(NULL, 0);
+    }
+    return told;
+}
+
 void exchange_answer(struct exchange *exchange, struct unanswered_message *message,
-                     enum outcome outcome)
+                     enum outcome outcome, struct slice detail)
 {
     uint64_t session_id = message->session_id;
     struct session *session = session_find(&exchange->sessions, session_id);
     if (!is_sent(exchange, message)) {
         exchange->unsent_bytes -= message->record_len;
     }
-    /* Whoever refuses a repeat does not know what became of it the time before. */
-    bool is_in_doubt = message->is_repeat && is_refusal(outcome);
     if (session != NULL) {
+        struct exchange_outcome told = make_outcome(message, outcome, detail);
         session->unanswered_count--;
-        exchange->handlers->on_outcome(exchange->arg, session,
-                                       is_in_doubt ? OUTCOME_UNCONFIRMED : outcome,
-                                       unanswered_to(message), unanswered_id(message));
+        exchange->handlers->on_outcome(exchange->arg, session, &told);
     }
     unanswered_remove(&exchange->unanswered, message);
     session = session_find(&exchange->sessions, session_id);
@@ -186,7 +204,8 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
     while ((message = unanswered_next(&exchange->unanswered, 0)) != NULL &&
            message->deadline_ms <= now_ms) {
         exchange_answer(exchange, message,
-                        message->was_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE);
+                        message->was_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE,
+                        slice_of(NULL, 0));
     }
     evict_slow_readers(exchange, now_ms);
     deliveries_expire(&exchange->deliveries, now_ms);
@@ -204,13 +223,8 @@ static bool out_has_room(const struct exchange *exchange)
     return buffer_len(exchange->out) < (half < OUT_WINDOW_BYTES ? half : OUT_WINDOW_BYTES);
 }
 
-static void announce(struct exchange *exchange, struct session *session)
+static void put_attach(struct exchange *exchange, const struct session *session)
 {
-    exchange->next_announced = session->next;
-    if (session->is_retiring) {
-        return;
-    }
-    session->is_announced = true;
     struct link_record attach = {.kind = LINK_ATTACH};
     attach.attach.session_id = session->id;
     attach.attach.since_ms = session->since_ms;
@@ -218,6 +232,38 @@ static void announce(struct exchange *exchange, struct session *session)
     attach.attach.user_id = session_user_id(session);
     attach.attach.device_id = session_device_id(session);
     exchange_put(exchange, &attach);
+}
+
+static void put_leg(struct exchange *exchange, const struct session *session,
+                    const struct session_leg *leg)
+{
+    struct link_record record = {.kind = LINK_LEG};
+    record.leg.session_id = session->id;
+    record.leg.call_id = session_leg_call_id(leg);
+    record.leg.state = session_leg_state(leg);
+    exchange_put(exchange, &record);
+}
+
+/* Says that the session is there, then what parts it has in calls: as far as there is room, for the
+ * rest of them in the next turn. */
+static void announce(struct exchange *exchange, struct session *session)
+{
+    if (!session->is_announced && !session->is_retiring) {
+        session->is_announced = true;
+        exchange->last_announced_leg = 0;
+        put_attach(exchange, session);
+    }
+    const struct session_leg *leg = NULL;
+    while (session->is_announced &&
+           (leg = session_legs_next(&exchange->legs, session->id, exchange->last_announced_leg)) !=
+               NULL) {
+        if (!out_has_room(exchange)) {
+            return;
+        }
+        put_leg(exchange, session, leg);
+        exchange->last_announced_leg = leg->number;
+    }
+    exchange->next_announced = session->next;
 }
 
 static void pump_submits(struct exchange *exchange)

@@ -12,7 +12,9 @@
  * - each deliver from the broker gets exactly one delivery outcome: delivered when its last byte
  *   went to the socket, or why not;
  * - messages of one session go to the broker in the order in which they were submitted;
- * - a session is reported on_attached once, when the broker can route to it.
+ * - a session is reported on_attached once, when the broker can route to it;
+ * - what a broker tells of a session's parts in calls is told to the next broker, behind the
+ *   session.
  * Without a broker, sessions and messages wait; see exchange_tick. */
 #pragma once
 
@@ -22,6 +24,16 @@
 
 struct exchange;
 
+/* What became of a message. Of the message itself: `to`, `id` (JSON text) and `call_id`; empty
+ * where it had none. */
+struct exchange_outcome {
+    enum outcome outcome;
+    struct slice to;
+    struct slice id;
+    struct slice call_id;
+    struct slice detail; /* what the broker says besides: link_codec.h */
+};
+
 /* Handlers must not call exchange_receive; all but on_attached may detach sessions, on_attached and
  * on_retired only that one. */
 struct exchange_handlers {
@@ -30,9 +42,8 @@ struct exchange_handlers {
      * it. False: it did not fit, and the session has been detached. */
     bool (*on_deliver)(void *arg, struct session *session, struct slice payload,
                        uint64_t *end_bytes);
-    /* What became of a message of that session; `to` and `id` (JSON text) are its own. */
-    void (*on_outcome)(void *arg, struct session *session, enum outcome outcome, struct slice to,
-                       struct slice id);
+    /* What became of a message of that session. */
+    void (*on_outcome)(void *arg, struct session *session, const struct exchange_outcome *outcome);
     /* That session is to be closed, with that code: the broker has replaced it, or it has not read
      * for too long. */
     void (*on_evict)(void *arg, struct session *session, uint16_t close_code);

@@ -52,18 +52,36 @@ static bool on_retired(struct exchange *exchange, const struct link_record *reco
     return true;
 }
 
+/* What the client is to read now. False: no memory. */
+static bool make_payload(struct exchange *exchange, const struct link_deliver *deliver,
+                         uint64_t now_ms, struct slice *payload)
+{
+    if (deliver->expires_ms == 0) {
+        *payload = deliver->payload;
+        return true;
+    }
+    uint64_t left_ms = deliver->expires_ms > now_ms ? deliver->expires_ms - now_ms : 0;
+    buffer_clear(&exchange->payload);
+    call_message_put_expiring(&exchange->payload, deliver->payload, left_ms);
+    *payload = buffer_slice(&exchange->payload);
+    return !exchange->payload.failed;
+}
+
 /* Puts a payload into its session's queue. False: it is not there, and *refusal says why. */
 static bool queue_payload(struct exchange *exchange, const struct delivery_key *key,
-                          const struct link_deliver *deliver, enum outcome *refusal)
+                          const struct link_deliver *deliver, uint64_t now_ms,
+                          enum outcome *refusal)
 {
     struct session *session = session_find(&exchange->sessions, key->session_id);
     if (session == NULL || !session->is_attached) {
         *refusal = OUTCOME_USER_OFFLINE;
         return false;
     }
+    struct slice payload;
     uint64_t end_bytes = 0;
     if (!deliveries_prepare(&exchange->deliveries) ||
-        !exchange->handlers->on_deliver(exchange->arg, session, deliver->payload, &end_bytes)) {
+        !make_payload(exchange, deliver, now_ms, &payload) ||
+        !exchange->handlers->on_deliver(exchange->arg, session, payload, &end_bytes)) {
         *refusal = OUTCOME_OVERLOADED;
         return false;
     }
@@ -98,8 +116,8 @@ static bool on_deliver(struct exchange *exchange, const struct link_record *reco
     enum outcome outcome = OUTCOME_OVERLOADED; /* of what comes when its time is over */
     bool is_silent = false;
     if (!deliver->is_repeat || !has_past(exchange, &key, deliver, &outcome, &is_silent)) {
-        is_silent =
-            deliver->deadline_ms > now_ms && queue_payload(exchange, &key, deliver, &outcome);
+        is_silent = deliver->deadline_ms > now_ms &&
+                    queue_payload(exchange, &key, deliver, now_ms, &outcome);
     }
     if (!is_silent) {
         exchange_put_delivery_outcome(exchange, &key, outcome, true);
@@ -117,7 +135,8 @@ static bool on_submit_outcome(struct exchange *exchange, const struct link_recor
     struct unanswered_message *message =
         unanswered_find(&exchange->unanswered, record->submit_outcome.seq);
     if (message != NULL) {
-        exchange_answer(exchange, message, record->submit_outcome.outcome);
+        exchange_answer(exchange, message, record->submit_outcome.outcome,
+                        record->submit_outcome.detail);
     }
     return true;
 }
@@ -132,11 +151,21 @@ static bool on_evict(struct exchange *exchange, const struct link_record *record
     return true;
 }
 
+static bool on_leg(struct exchange *exchange, const struct link_record *record, uint64_t now_ms)
+{
+    (void)now_ms;
+    const struct link_leg *leg = &record->leg;
+    if (session_find(&exchange->sessions, leg->session_id) != NULL) {
+        session_legs_set(&exchange->legs, leg->session_id, leg->call_id, leg->state);
+    }
+    return true;
+}
+
 static const handler_fn on_record[LINK_RECORD_KIND_COUNT] = {
     [LINK_WELCOME] = on_welcome, [LINK_ATTACHED] = on_attached,
     [LINK_RETIRED] = on_retired, [LINK_READY] = on_ready,
     [LINK_DELIVER] = on_deliver, [LINK_SUBMIT_OUTCOME] = on_submit_outcome,
-    [LINK_EVICT] = on_evict,
+    [LINK_EVICT] = on_evict,     [LINK_LEG] = on_leg,
 };
 
 bool exchange_receive(struct exchange *exchange, struct slice batch, uint64_t now_ms)

@@ -110,6 +110,7 @@ void exchange_detach(struct exchange *exchange, struct session *session, uint64_
         finish_first(exchange, session, is_begun ? OUTCOME_UNCONFIRMED : rest);
     }
     unlink_session(exchange, session);
+    session_legs_forget(&exchange->legs, session->id);
     session_free(&exchange->sessions, session);
 }
 
@@ -130,6 +131,33 @@ static uint64_t delivery_time_ms(const struct exchange_config *config)
            (margin_ms < DELIVERY_MARGIN_MAX_MS ? margin_ms : DELIVERY_MARGIN_MAX_MS);
 }
 
+/* Tells a message from all others of its sender, and knows it again when it is sent once more, by
+ * whatever process: FNV-1a of its type and of its `id` as it was written. 0: it has no id. */
+static uint64_t message_hash(const struct call_message *message)
+{
+    if (message->id.len == 0) {
+        return 0;
+    }
+    static const uint64_t prime = UINT64_C(0x100000001b3);
+    uint64_t hash = (UINT64_C(0xcbf29ce484222325) ^ (uint64_t)message->type) * prime;
+    for (size_t i = 0; i < message->id.len; i++) {
+        hash = (hash ^ message->id.data[i]) * prime;
+    }
+    return hash != 0 ? hash : 1;
+}
+
+static struct link_party make_party(const struct session *session,
+                                    const struct call_message *message)
+{
+    return (struct link_party){
+        .user_id = session_user_id(session),
+        .device_id = session_device_id(session),
+        .reason = message->reason,
+        .message_hash = message_hash(message),
+        .is_device_scope = message->is_device_scope,
+    };
+}
+
 bool exchange_submit(struct exchange *exchange, struct session *session,
                      const struct call_message *message, uint64_t now_ms)
 {
@@ -137,7 +165,8 @@ bool exchange_submit(struct exchange *exchange, struct session *session,
         return false; /* evicted before it was attached; what it sent early is read all the same */
     }
     buffer_clear(&exchange->payload);
-    call_message_put_payload(&exchange->payload, message, session_user_id(session));
+    call_message_put_payload(&exchange->payload, message, session_user_id(session),
+                             session_device_id(session));
     buffer_clear(&exchange->record);
     if (exchange->payload.failed) {
         return false;
@@ -150,13 +179,17 @@ bool exchange_submit(struct exchange *exchange, struct session *session,
     submit.submit.type = message->type;
     submit.submit.to = message->to;
     submit.submit.call_id = message->call_id;
+    if (message->call_id.len > 0) {
+        submit.submit.party = make_party(session, message);
+    }
     submit.submit.payload = buffer_slice(&exchange->payload);
     link_record_put(&exchange->record, &submit);
     if (exchange->record.failed) {
         return false;
     }
-    struct unanswered_message *added = unanswered_add(&exchange->unanswered, message->id,
-                                                      message->to, buffer_slice(&exchange->record));
+    struct unanswered_message *added =
+        unanswered_add(&exchange->unanswered, message->id, message->to, message->call_id,
+                       buffer_slice(&exchange->record));
     if (added == NULL) {
         return false;
     }

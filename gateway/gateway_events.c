@@ -67,25 +67,43 @@ static bool on_deliver(void *arg, struct session *session, struct slice payload,
     return true;
 }
 
-static void send_error(struct gateway *gateway, struct client *client, enum outcome outcome,
-                       const char *sentence, struct slice to, struct slice id)
+static void send_error(struct gateway *gateway, struct client *client,
+                       const struct server_error *error)
 {
     buffer_clear(&gateway->notice);
-    server_message_put_error(&gateway->notice, outcome, sentence, to, id);
+    server_message_put_error(&gateway->notice, error);
     bool is_sent = client_send(client, WEBSOCKET_TEXT, buffer_slice(&gateway->notice));
     (void)is_sent; /* else the client has been closed as too slow */
 }
 
-static void on_outcome(void *arg, struct session *session, enum outcome outcome, struct slice to,
-                       struct slice id)
+/* The broker's detail takes its place in the error: the call that stands where two users call one
+ * another, or how a call is. */
+static struct server_error make_error(const struct exchange_outcome *outcome)
+{
+    struct server_error error = {
+        .outcome = outcome->outcome,
+        .to = outcome->to,
+        .id = outcome->id,
+        .call_id = outcome->call_id,
+    };
+    if (outcome->outcome == OUTCOME_GLARE && outcome->detail.len > 0) {
+        error.call_id = outcome->detail;
+    } else if (outcome->outcome == OUTCOME_BAD_STATE) {
+        error.state = outcome->detail;
+    }
+    return error;
+}
+
+static void on_outcome(void *arg, struct session *session, const struct exchange_outcome *outcome)
 {
     struct gateway *gateway = arg;
     struct client *client = session->owner;
-    if (outcome != OUTCOME_DELIVERED) {
-        send_error(gateway, client, outcome, NULL, to, id);
-    } else if (session->wants_news && id.len > 0) {
+    if (outcome->outcome != OUTCOME_DELIVERED) {
+        struct server_error error = make_error(outcome);
+        send_error(gateway, client, &error);
+    } else if (session->wants_news && outcome->id.len > 0) {
         buffer_clear(&gateway->notice);
-        server_message_put_ack(&gateway->notice, to, id);
+        server_message_put_ack(&gateway->notice, outcome->to, outcome->id);
         bool is_sent = client_send(client, WEBSOCKET_TEXT, buffer_slice(&gateway->notice));
         (void)is_sent;
     }
@@ -183,7 +201,14 @@ static void on_message(struct client *client, enum websocket_opcode opcode, stru
         outcome = OUTCOME_OVERLOADED;
     }
     if (outcome != OUTCOME_DELIVERED) {
-        send_error(gateway, client, outcome, complaint, message.to, message.id);
+        struct server_error error = {
+            .outcome = outcome,
+            .sentence = complaint,
+            .to = message.to,
+            .id = message.id,
+            .call_id = message.call_id,
+        };
+        send_error(gateway, client, &error);
     }
 }
 

@@ -1,61 +1,8 @@
 #include "gateway/server_message.h"
 
+#include "common/json_string.h"
+
 #include <inttypes.h>
-
-/* NULL: a character without a short escape. */
-static const char *short_escape(uint8_t byte)
-{
-    switch (byte) {
-    case '"':
-        return "\\\"";
-    case '\\':
-        return "\\\\";
-    case '\b':
-        return "\\b";
-    case '\f':
-        return "\\f";
-    case '\n':
-        return "\\n";
-    case '\r':
-        return "\\r";
-    case '\t':
-        return "\\t";
-    default:
-        return NULL;
-    }
-}
-
-/* How many bytes at the front of `text` stand for themselves in a JSON string. */
-static size_t plain_prefix_bytes(struct slice text)
-{
-    size_t count = 0;
-    while (count < text.len && text.data[count] >= 0x20 && text.data[count] != '"' &&
-           text.data[count] != '\\') {
-        count++;
-    }
-    return count;
-}
-
-void json_put_string(struct buffer *out, struct slice text)
-{
-    buffer_put_u8(out, '"');
-    while (text.len > 0) {
-        size_t plain = plain_prefix_bytes(text);
-        buffer_put(out, slice_of(text.data, plain));
-        text = slice_drop(text, plain);
-        if (text.len == 0) {
-            break;
-        }
-        const char *escape = short_escape(text.data[0]);
-        if (escape != NULL) {
-            buffer_put_string(out, escape);
-        } else {
-            buffer_put_format(out, "\\u%04x", (unsigned)text.data[0]);
-        }
-        text = slice_drop(text, 1);
-    }
-    buffer_put_u8(out, '"');
-}
 
 static void put_text(struct buffer *out, const char *comma_and_key, struct slice text)
 {
@@ -69,19 +16,26 @@ static void put_id(struct buffer *out, struct slice id)
     buffer_put(out, id);
 }
 
-void server_message_put_error(struct buffer *out, enum outcome outcome, const char *sentence,
-                              struct slice to, struct slice id)
+static void put_text_if_any(struct buffer *out, const char *comma_and_key, struct slice text)
 {
+    if (text.len > 0) {
+        put_text(out, comma_and_key, text);
+    }
+}
+
+void server_message_put_error(struct buffer *out, const struct server_error *error)
+{
+    const char *sentence =
+        error->sentence != NULL ? error->sentence : outcome_sentence(error->outcome);
     buffer_put_string(out, "{\"type\":\"error\"");
-    put_text(out, ",\"code\":", slice_from_string(outcome_code(outcome)));
-    put_text(out, ",\"message\":",
-             slice_from_string(sentence != NULL ? sentence : outcome_sentence(outcome)));
-    if (to.len > 0) {
-        put_text(out, ",\"to\":", to);
+    put_text(out, ",\"code\":", slice_from_string(outcome_code(error->outcome)));
+    put_text(out, ",\"message\":", slice_from_string(sentence));
+    put_text_if_any(out, ",\"to\":", error->to);
+    if (error->id.len > 0) {
+        put_id(out, error->id);
     }
-    if (id.len > 0) {
-        put_id(out, id);
-    }
+    put_text_if_any(out, ",\"callId\":", error->call_id);
+    put_text_if_any(out, ",\"state\":", error->state);
     buffer_put_u8(out, '}');
 }
 

@@ -30,7 +30,7 @@ static struct unanswered_message **place_of(const struct unanswered *all, uint64
 
 static size_t memory_of(const struct unanswered_message *message)
 {
-    return sizeof *message + message->id_len + message->to_len + message->record_len;
+    return sizeof *message + unanswered_record_offset(message) + message->record_len;
 }
 
 void unanswered_fini(struct unanswered *all)
@@ -60,10 +60,18 @@ static bool resize_ring(struct unanswered *all, size_t cap)
     return true;
 }
 
-struct unanswered_message *unanswered_add(struct unanswered *all, struct slice id, struct slice to,
-                                          struct slice record)
+static uint8_t *put_bytes(uint8_t *at, struct slice bytes)
 {
-    size_t bytes = sizeof(struct unanswered_message) + id.len + to.len + record.len;
+    if (bytes.len > 0) {
+        memcpy(at, bytes.data, bytes.len);
+    }
+    return at + bytes.len;
+}
+
+struct unanswered_message *unanswered_add(struct unanswered *all, struct slice id, struct slice to,
+                                          struct slice call_id, struct slice record)
+{
+    size_t bytes = sizeof(struct unanswered_message) + id.len + to.len + call_id.len + record.len;
     if (bytes > all->max_bytes - all->bytes) {
         return NULL;
     }
@@ -79,12 +87,12 @@ struct unanswered_message *unanswered_add(struct unanswered *all, struct slice i
         .record_len = (uint32_t)record.len,
         .id_len = (uint16_t)id.len,
         .to_len = (uint8_t)to.len,
+        .call_id_len = (uint8_t)call_id.len,
     };
-    if (id.len > 0) {
-        memcpy(message->bytes, id.data, id.len);
-    }
-    memcpy(message->bytes + id.len, to.data, to.len);
-    memcpy(message->bytes + id.len + to.len, record.data, record.len);
+    uint8_t *at = put_bytes(message->bytes, id);
+    at = put_bytes(at, to);
+    at = put_bytes(at, call_id);
+    put_bytes(at, record);
     *place_of(all, message->seq) = message;
     all->next_seq++;
     all->bytes += bytes;
@@ -109,7 +117,7 @@ struct unanswered_message *unanswered_next(const struct unanswered *all, uint64_
 void unanswered_set_repeat(struct unanswered_message *message)
 {
     message->is_repeat = true;
-    link_submit_set_repeat(message->bytes + message->id_len + message->to_len, message->record_len);
+    link_submit_set_repeat(message->bytes + unanswered_record_offset(message), message->record_len);
 }
 
 void unanswered_remove(struct unanswered *all, struct unanswered_message *message)

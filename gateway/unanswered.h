@@ -7,7 +7,8 @@
 #include "common/pool.h"
 #include "common/slice.h"
 
-/* One message. `bytes` holds its id (JSON text), its `to`, and its whole submit record. */
+/* One message. `bytes` holds its id (JSON text), its `to`, its callId, and its whole submit record.
+ */
 struct unanswered_message {
     uint64_t seq;
     uint64_t session_id; /* the sender's */
@@ -15,8 +16,9 @@ struct unanswered_message {
     uint32_t record_len;
     uint16_t id_len;
     uint8_t to_len;
-    bool was_sent;  /* a broker may have had it */
-    bool is_repeat; /* on a connection that is over: its record says so */
+    uint8_t call_id_len; /* 0: it belongs to no call */
+    bool was_sent;       /* a broker may have had it */
+    bool is_repeat;      /* on a connection that is over: its record says so */
     uint8_t bytes[];
 };
 
@@ -38,7 +40,7 @@ void unanswered_fini(struct unanswered *all);
 /* A message with the seq `next_seq`, which moves on; the caller fills in the rest. NULL: max_bytes
  * would be exceeded or there is no memory; nothing has changed. */
 struct unanswered_message *unanswered_add(struct unanswered *all, struct slice id, struct slice to,
-                                          struct slice record);
+                                          struct slice call_id, struct slice record);
 /* NULL: unknown, or answered already. */
 struct unanswered_message *unanswered_find(const struct unanswered *all, uint64_t seq);
 /* The first one whose seq is at least `seq`; NULL: none. */
@@ -57,7 +59,18 @@ static inline struct slice unanswered_to(const struct unanswered_message *messag
     return slice_of(message->bytes + message->id_len, message->to_len);
 }
 
+static inline struct slice unanswered_call_id(const struct unanswered_message *message)
+{
+    return slice_of(message->bytes + message->id_len + message->to_len, message->call_id_len);
+}
+
+/* Where the record stands in `bytes`. */
+static inline size_t unanswered_record_offset(const struct unanswered_message *message)
+{
+    return (size_t)message->id_len + message->to_len + message->call_id_len;
+}
+
 static inline struct slice unanswered_record(const struct unanswered_message *message)
 {
-    return slice_of(message->bytes + message->id_len + message->to_len, message->record_len);
+    return slice_of(message->bytes + unanswered_record_offset(message), message->record_len);
 }

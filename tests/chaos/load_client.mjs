@@ -83,7 +83,7 @@ export class LoadClient {
     }
 
     #onCall(text, data) {
-        const record = this.ledger.find(Number(data.callId), data.id);
+        const record = this.ledger.find(Number(data.serial), data.id);
         if (!record) {
             this.ledger.violate('altered', `from nowhere: ${text.slice(0, 200)}`);
             return;
@@ -134,7 +134,7 @@ export class LoadClient {
         const type = TYPES[number % TYPES.length];
         return (
             `{"type":"${type}","to":"${target.userId}","id":${number},` +
-            `"callId":"${connection.serial}","text":"${this.payload}"}`
+            `"serial":"${connection.serial}","text":"${this.payload}"}`
         );
     }
 

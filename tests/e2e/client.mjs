@@ -130,9 +130,9 @@ export class Client {
     /* Sends a message to ourselves and waits for it: everything that the server had sent us before
      * is in the inbox then. */
     async fence() {
-        const callId = `fence-${Math.random()}`;
-        this.send({ type: 'call-ringing', to: this.userId, callId });
-        await this.next((data) => data.callId === callId);
+        const tag = `fence-${Math.random()}`;
+        this.send({ type: 'call-ringing', to: this.userId, tag });
+        await this.next((data) => data.tag === tag);
     }
 
     /* Closes in good order and waits for the end. */

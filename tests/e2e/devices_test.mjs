@@ -62,9 +62,9 @@ describe('devices', () => {
             assert.equal(code, REPLACED);
             assert.ok(reason.length > 0);
             const alice = await set.connect(1, 'alice');
-            alice.send({ type: 'call-start', to: 'bob', callId: name });
-            assert.equal((await fresh.next()).callId, name);
-            assert.equal((await other.next()).callId, name);
+            alice.send({ type: 'call-start', to: 'bob', tag: name });
+            assert.equal((await fresh.next()).tag, name);
+            assert.equal((await other.next()).tag, name);
             [alice, other, fresh].forEach((client) => client.terminate());
             await Promise.all([other.ended, fresh.ended]);
         });

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { OPCODE, closePayload, frame, startSet } from './harness.mjs';
 
 const timeout = 30000;
-const MESSAGE = JSON.stringify({ type: 'call-ringing', to: 'bystander-b', callId: 'split' });
+const MESSAGE = JSON.stringify({ type: 'call-ringing', to: 'bystander-b', tag: 'split' });
 const OVERLONG_126 = [126, 0, 5];
 const OVERLONG_127 = [127, 0, 0, 0, 0, 0, 0, 0, 5];
 const TOP_BIT = [127, 0x80, 0, 0, 0, 0, 0, 0, 0];
@@ -87,9 +87,9 @@ describe('frames', () => {
 
     /* Two who have nothing to do with it still reach one another. */
     async function checkBystanders() {
-        const callId = `${Math.random()}`;
-        bystanders[0].send({ type: 'call-ringing', to: 'bystander-b', callId });
-        assert.equal((await bystanders[1].next()).callId, callId);
+        const tag = `${Math.random()}`;
+        bystanders[0].send({ type: 'call-ringing', to: 'bystander-b', tag });
+        assert.equal((await bystanders[1].next()).tag, tag);
     }
 
     async function openRaw() {
@@ -149,7 +149,7 @@ describe('frames', () => {
         assert.equal(pong.opcode, OPCODE.PONG);
         assert.equal(pong.text, 'p'.repeat(125));
         raw.write(frame({ opcode: OPCODE.CONTINUATION, payload: MESSAGE.slice(half) }));
-        assert.equal((await bystanders[1].next()).callId, 'split');
+        assert.equal((await bystanders[1].next()).tag, 'split');
         raw.terminate();
     });
 
@@ -157,7 +157,7 @@ describe('frames', () => {
         const raw = await openRaw();
         raw.write(frame({ opcode: OPCODE.PONG, payload: 'a' }));
         raw.write(text(MESSAGE));
-        assert.equal((await bystanders[1].next()).callId, 'split');
+        assert.equal((await bystanders[1].next()).tag, 'split');
         raw.terminate();
     });
 
@@ -169,7 +169,7 @@ describe('frames', () => {
             return frame({ opcode, payload, isFinal: i === pieces.length - 1 });
         });
         await raw.writeSlowly(Buffer.concat(frames));
-        assert.equal((await bystanders[1].next()).callId, 'split');
+        assert.equal((await bystanders[1].next()).tag, 'split');
         raw.terminate();
     });
 

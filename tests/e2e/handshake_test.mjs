@@ -81,14 +81,14 @@ describe('handshake', () => {
         raw.write(
             Buffer.concat([
                 Buffer.from(handshake({ target: '/?userId=early' })),
-                frame({ payload: JSON.stringify({ ...message, callId: '1' }) }),
-                frame({ payload: JSON.stringify({ ...message, callId: '2' }) }),
+                frame({ payload: JSON.stringify({ ...message, tag: '1' }) }),
+                frame({ payload: JSON.stringify({ ...message, tag: '2' }) }),
             ]),
         );
         assert.equal((await raw.head()).status, 101);
-        for (const callId of ['1', '2']) {
+        for (const tag of ['1', '2']) {
             const { text } = await raw.frame();
-            assert.deepEqual(JSON.parse(text), { from: 'early', ...message, callId });
+            assert.deepEqual(JSON.parse(text), { from: 'early', ...message, tag });
         }
         raw.terminate();
     });

@@ -85,6 +85,15 @@ const refused = {
         withMember('"callId":"a","call\\u0049d":"b"'),
         withMember('"from":"a","from":"b"'),
         withMember('"from":"a","\\u0066rom":"b"'),
+        ...[
+            '"server":1,"server":2',
+            '"fromDevice":1,"fromDevice":1',
+            '"expiresInMs":1,"\\u0065xpiresInMs":1',
+            '"reason":"a","reason":"a"',
+            '"scope":"all","scope":"all"',
+        ].map((doubled) => withMember(`"callId":"c",${doubled}`)),
+        '{"type":"call-reject","to":"bob","callId":"c","scope":"nobody"}',
+        '{"type":"call-reject","to":"bob","callId":"c","scope":null}',
     ],
     'unknown-type': [
         '{"type":"call","to":"bob"}',
@@ -113,7 +122,10 @@ const carried = {
     'our names deeper down': withMember('"a":{"from":"x","to":"y","to":"z","type":1}'),
     'our names in other cases': withMember('"From":"x","FROM":"y","To":"z","ID":1,"callID":2'),
     'type and to in escapes': '{"\\u0074ype":"call-\\u006fffer","\\u0074o":"\\u0062ob"}',
-    'an id of 64 bytes': withMember(`"id":"${'i'.repeat(64)}","callId":"${'c'.repeat(64)}"`),
+    'an id of 64 bytes': withMember(`"id":"${'i'.repeat(64)}"`),
+    'what means something in a call only': withMember(
+        '"server":true,"server":1,"fromDevice":"x","expiresInMs":1,"scope":7,"reason":[]',
+    ),
     'an id that no double holds': withMember('"id":-123456789012345678901234567890'),
     'nesting within reason': withMember(`"a":${'['.repeat(30)}${']'.repeat(30)}`),
     'empty names and values': withMember('"":"","a":{},"b":[],"c":null'),
@@ -154,9 +166,15 @@ describe('messages', () => {
     }
 
     test('none of that reached bob, and alice is still connected', { timeout }, async () => {
-        alice.send({ type: 'call-start', to: 'bob', callId: 'after all' });
-        assert.equal((await bob.next()).callId, 'after all');
+        alice.send({ type: 'call-start', to: 'bob', tag: 'after all' });
+        assert.equal((await bob.next()).tag, 'after all');
         assert.equal(alice.inbox.length, 0);
+    });
+
+    test('an error names the call', { timeout }, async () => {
+        alice.send('{"type":"call-reject","to":"bob","callId":"c-\\u0038","id":1,"scope":"nobody"}');
+        const { code, callId, id } = await alice.next();
+        assert.deepEqual([code, callId, id], ['bad-message', 'c-8', 1]);
     });
 
     for (const [name, text] of Object.entries(carried)) {

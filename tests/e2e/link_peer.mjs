@@ -22,8 +22,9 @@ export const KIND = {
     DELIVER: 12,
     SUBMIT_OUTCOME: 13,
     EVICT: 14,
+    LEG: 15,
 };
-export const VERSION = 2;
+export const VERSION = 3;
 
 /* CLOCK_MONOTONIC, which all processes of a machine share, in milliseconds. */
 export function monotonicMs() {
@@ -82,6 +83,9 @@ export function deliver(source, seq, sessionId, payload, { isRepeat = false } = 
     const fields = [u64(source), u64(seq), sessionId, deadline(), [isRepeat ? 1 : 0]];
     return record(KIND.DELIVER, ...fields, payload);
 }
+
+export const leg = (sessionId, callId, state) =>
+    record(KIND.LEG, sessionId, string(callId), Buffer.from(state));
 
 /* The records of one batch, as { kind, body }. */
 function parseBatch(batch) {

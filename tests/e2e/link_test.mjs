@@ -14,6 +14,7 @@ import {
     attach,
     deliver,
     hello,
+    leg,
     ready,
     record,
     string,
@@ -36,7 +37,7 @@ const malformed = {
     'a record cut in its body': Buffer.concat([head(KIND.DETACH, 8), u32(1)]),
     'a record that claims 4 GiB': Buffer.concat([u32(0xffffffff), Buffer.from([2]), u64(1)]),
     'kind 0': record(0),
-    'an unknown kind': record(15, u64(1)),
+    'an unknown kind': record(16, u64(1)),
     'kind 255': record(255),
     'zeros': Buffer.alloc(64),
     'ones': Buffer.alloc(64, 0xff),
@@ -104,9 +105,9 @@ describe('a broker and a hostile gateway', () => {
     }
 
     async function checkOthers() {
-        const callId = `${Math.random()}`;
-        alice.send({ type: 'call-start', to: 'bob', callId });
-        assert.equal((await bob.next()).callId, callId);
+        const tag = `${Math.random()}`;
+        alice.send({ type: 'call-start', to: 'bob', tag });
+        assert.equal((await bob.next()).tag, tag);
         alice.send({ type: 'call-start', to: 'mallory' });
         assert.equal((await alice.next()).code, 'user-offline');
     }
@@ -171,7 +172,7 @@ describe('a broker and a hostile gateway', () => {
         await peer.next(KIND.READY);
         peer.send(submit(1, 1, 'bob', '{"from":"carol","type":"call-start","to":"bob"}'));
         assert.equal((await bob.next()).from, 'carol');
-        assert.deepEqual((await peer.next(KIND.SUBMIT_OUTCOME)).body, Buffer.from([...u64(1), 0]));
+        assert.deepEqual((await peer.next(KIND.SUBMIT_OUTCOME)).body, Buffer.from([...u64(1), 0, 0]));
         alice.send({ type: 'call-start', to: 'dave', id: 'm1' });
         const { body } = await peer.next(KIND.DELIVER);
         assert.match(body.toString('latin1'), /"from":"alice"/);
@@ -207,8 +208,14 @@ const badForGateway = {
     'a second ready': ready(),
     'a synced': synced(),
     'the retirement of a session that stays': 'retired',
-    'an outcome out of range': record(KIND.SUBMIT_OUTCOME, u64(1), [8]),
-    'the outcome of what was never submitted': record(KIND.SUBMIT_OUTCOME, u64(99999), [0]),
+    'an outcome out of range': record(KIND.SUBMIT_OUTCOME, u64(1), [16], string('')),
+    'an outcome without its detail': record(KIND.SUBMIT_OUTCOME, u64(1), [0]),
+    'the outcome of what was never submitted': record(
+        KIND.SUBMIT_OUTCOME,
+        ...[u64(99999), [0], string('')],
+    ),
+    'a leg without a callId': leg(u64(1), '', 'x'),
+    'a leg with a state beyond its bound': leg(u64(1), 'c', 'x'.repeat(425)),
     'an evict without its code': record(KIND.EVICT, u64(1)),
     'a good record before a bad one': Buffer.concat([
         record(KIND.ATTACHED, u64(12345)),
@@ -303,6 +310,7 @@ describe('a gateway and a hostile broker', () => {
             Buffer.concat([
                 record(KIND.ATTACHED, u64(12345)),
                 record(KIND.EVICT, u64(12345), u16(4501)),
+                leg(u64(12345), 'c', 'x'),
                 deliver(1, 2, u64(12345), '{}'),
             ]),
         );
@@ -323,6 +331,21 @@ describe('a gateway and a hostile broker', () => {
         assert.equal((await alice.next()).n, 1);
         await checkAlice();
         assert.equal(alice.inbox.length, 0);
+    });
+
+    test('the parts that a session has in calls are told to the next broker', { timeout }, async () => {
+        const told = leg(session, 'c-1', 'the state');
+        const over = Buffer.concat([leg(session, 'c-2', 'x'), leg(session, 'c-2', '')]);
+        peer.send(Buffer.concat([told, over]));
+        await checkAlice();
+        peer.close();
+        peer = await broker.acceptAndGreet();
+        await peer.next(KIND.ATTACH);
+        const { kind, body } = await peer.next(KIND.LEG);
+        assert.deepEqual(record(kind, body), told);
+        await peer.next(KIND.SYNCED);
+        peer.send(Buffer.concat([leg(session, 'c-1', ''), record(KIND.ATTACHED, session), ready()]));
+        await checkAlice();
     });
 
     test('an evict closes its session', { timeout }, async () => {

@@ -54,9 +54,9 @@ test('1,000 reconnects never strand the name', { timeout: 180000 }, async () => 
         const departure = departures[round % departures.length];
         await departure(old);
         bob = await set.connect((round * 7) % 3, 'bob');
-        const callId = `round-${round}`;
-        alice.send({ type: 'call-start', to: 'bob', callId });
-        assert.equal((await bob.nextOf('call-start')).callId, callId);
+        const tag = `round-${round}`;
+        alice.send({ type: 'call-start', to: 'bob', tag });
+        assert.equal((await bob.nextOf('call-start')).tag, tag);
         bob.inbox.length = 0;
     }
     assert.ok((await stream.stop()) > 0);

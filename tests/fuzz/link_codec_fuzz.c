@@ -8,7 +8,12 @@
 
 #include <stdlib.h>
 
-enum { BUFFER_MAX_BYTES = 16 * 1024 * 1024 };
+enum {
+    BUFFER_MAX_BYTES = 16 * 1024 * 1024,
+    /* So that one byte reaches lengths of a state up to the longest. */
+    STATE_STRETCH = 2,
+    STATE_END = LINK_LEG_STATE_MAX_BYTES + 1,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,12 +52,14 @@ static bool take_flag(struct slice *recipe)
     return take_u8(recipe) % 2 != 0;
 }
 
-/* The two flags of a message, from one byte. */
-static void take_flags(struct slice *recipe, bool *is_repeat, bool *is_awaited)
+/* The flags of a message, from one byte; true: the third one as well, which is not the same in each
+ * kind. */
+static bool take_flags(struct slice *recipe, bool *is_repeat, bool *is_awaited)
 {
     uint8_t flags = take_u8(recipe);
     *is_repeat = (flags & 1) != 0;
     *is_awaited = (flags & 2) != 0;
+    return (flags & 4) != 0;
 }
 
 static struct slice take_string(struct slice *recipe, size_t min_bytes, size_t max_bytes)
@@ -72,6 +79,16 @@ static struct link_attach take_attach(struct slice *recipe)
     };
 }
 
+static struct link_party take_party(struct slice *recipe)
+{
+    return (struct link_party){
+        .user_id = take_string(recipe, 1, USER_ID_MAX_BYTES),
+        .device_id = take_string(recipe, 0, DEVICE_ID_MAX_BYTES),
+        .reason = take_string(recipe, 0, CALL_REASON_MAX_BYTES),
+        .message_hash = take_u64(recipe),
+    };
+}
+
 static struct link_submit take_submit(struct slice *recipe)
 {
     struct link_submit submit = {
@@ -79,10 +96,14 @@ static struct link_submit take_submit(struct slice *recipe)
         .session_id = take_u64(recipe),
         .deadline_ms = take_u64(recipe),
     };
-    take_flags(recipe, &submit.is_repeat, &submit.is_awaited);
+    bool is_device_scope = take_flags(recipe, &submit.is_repeat, &submit.is_awaited);
     submit.type = (enum call_type)(take_u8(recipe) % CALL_TYPE_COUNT);
     submit.to = take_string(recipe, 1, USER_ID_MAX_BYTES);
     submit.call_id = take_string(recipe, 0, CALL_ID_MAX_BYTES);
+    if (submit.call_id.len > 0) {
+        submit.party = take_party(recipe);
+        submit.party.is_device_scope = is_device_scope;
+    }
     submit.payload = take(recipe, take_u8(recipe));
     return submit;
 }
@@ -95,7 +116,9 @@ static struct link_deliver take_deliver(struct slice *recipe)
         .session_id = take_u64(recipe),
         .deadline_ms = take_u64(recipe),
     };
-    take_flags(recipe, &deliver.is_repeat, &deliver.is_awaited);
+    if (take_flags(recipe, &deliver.is_repeat, &deliver.is_awaited)) {
+        deliver.expires_ms = take_u64(recipe);
+    }
     deliver.payload = take(recipe, take_u8(recipe));
     return deliver;
 }
@@ -135,10 +158,16 @@ static struct link_record take_record(struct slice *recipe)
     case LINK_SUBMIT_OUTCOME:
         record.submit_outcome.seq = take_u64(recipe);
         record.submit_outcome.outcome = take_outcome(recipe);
+        record.submit_outcome.detail = take_string(recipe, 0, CALL_ID_MAX_BYTES);
         break;
     case LINK_EVICT:
         record.evict.session_id = take_u64(recipe);
         record.evict.close_code = (uint16_t)take_u64(recipe);
+        break;
+    case LINK_LEG:
+        record.leg.session_id = take_u64(recipe);
+        record.leg.call_id = take_string(recipe, 1, CALL_ID_MAX_BYTES);
+        record.leg.state = take(recipe, (size_t)take_u8(recipe) * STATE_STRETCH % STATE_END);
         break;
     case LINK_SYNCED:
     case LINK_READY:

@@ -91,22 +91,21 @@ static bool on_deliver(void *arg, struct session *session, struct slice payload,
     return true;
 }
 
-static void on_outcome(void *arg, struct session *session, enum outcome outcome, struct slice to,
-                       struct slice id)
+static void on_outcome(void *arg, struct session *session, const struct exchange_outcome *told)
 {
-    (void)to;
     struct sim_gateway *gateway = arg;
     struct sim_client *client = session->owner;
+    enum outcome outcome = told->outcome;
     if (sim_world_breaks(gateway->world, SIM_BREAK_OUTCOME_UNTOLD)) {
         return;
     }
     const struct sim_message *message =
-        sim_ledger_outcome(&gateway->world->ledger, client->reader.client, id, outcome);
+        sim_ledger_outcome(&gateway->world->ledger, client->reader.client, told->id, outcome);
     if (message != NULL && outcome == OUTCOME_USER_OFFLINE) {
         sim_check_offline(gateway->world, message);
     }
     if (sim_world_breaks(gateway->world, SIM_BREAK_OUTCOME_TWICE)) {
-        sim_ledger_outcome(&gateway->world->ledger, client->reader.client, id, outcome);
+        sim_ledger_outcome(&gateway->world->ledger, client->reader.client, told->id, outcome);
     }
     if (outcome != OUTCOME_DELIVERED || session->wants_news) {
         bool is_sent = sim_client_send(

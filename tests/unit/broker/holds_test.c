@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { AWAY_MS = 1000, USERS_MAX = 3, MESSAGES_MAX = 6, NOW_MS = 5000 };
+enum { AWAY_MS = 1000, LEG_AWAY_MS = 3000, USERS_MAX = 3, MESSAGES_MAX = 6, NOW_MS = 5000 };
 
 struct holds_fixture {
     struct fixture base;
@@ -14,7 +14,8 @@ struct holds_fixture {
 static void init(struct holds_fixture *fixture)
 {
     fixture_init(&fixture->base, KEPT_MAX_BYTES);
-    holds_init(&fixture->holds, &fixture->base.all, AWAY_MS, USERS_MAX, MESSAGES_MAX);
+    struct holds_config config = {AWAY_MS, LEG_AWAY_MS, USERS_MAX, MESSAGES_MAX};
+    holds_init(&fixture->holds, &fixture->base.all, &config);
 }
 
 static void fini(struct holds_fixture *fixture)
@@ -35,7 +36,7 @@ static struct user *come_and_go(struct holds_fixture *fixture, const char *user_
 
 static void end_hold(struct holds_fixture *fixture, struct user *user)
 {
-    holds_end(&fixture->holds, user);
+    holds_end(&fixture->holds, user->hold);
     directory_release_user(&fixture->base.directory, user);
 }
 
@@ -45,7 +46,7 @@ static struct transfer *add(struct holds_fixture *fixture, uint32_t source_slot,
 {
     struct transfer *transfer = open_from(&fixture->base, source_slot, seq, user);
     transfer->number = number;
-    assert_true(holds_add(&fixture->holds, transfer));
+    assert_true(holds_add(&fixture->holds, user->hold, transfer));
     return transfer;
 }
 
@@ -82,7 +83,7 @@ static void test_a_hold_keeps_its_user_until_it_ends(void **state)
     assert_int_equal(fixture.holds.count, 1);
     directory_release_user(&fixture.base.directory, bob);
     assert_ptr_equal(find_user(&fixture.base, "bob"), bob);
-    holds_end(&fixture.holds, bob);
+    holds_end(&fixture.holds, bob->hold);
     assert_null(bob->hold);
     assert_int_equal(fixture.holds.count, 0);
     directory_release_user(&fixture.base.directory, bob);
@@ -156,7 +157,8 @@ static void test_without_time_there_are_no_holds(void **state)
     (void)state;
     struct holds_fixture fixture;
     fixture_init(&fixture.base, KEPT_MAX_BYTES);
-    holds_init(&fixture.holds, &fixture.base.all, 0, USERS_MAX, MESSAGES_MAX);
+    struct holds_config config = {0, 0, USERS_MAX, MESSAGES_MAX};
+    holds_init(&fixture.holds, &fixture.base.all, &config);
     struct user *bob = attach(&fixture.base, 1, 1, "bob")->user;
     holds_begin(&fixture.holds, bob, HOLD_AWAY, NOW_MS);
     assert_null(bob->hold);
@@ -196,10 +198,10 @@ static void test_messages_wait_only_in_a_hold(void **state)
     init(&fixture);
     struct user *bob = attach(&fixture.base, 1, 1, "bob")->user;
     struct transfer *transfer = open_transfer(&fixture.base, 1, bob);
-    assert_false(holds_add(&fixture.holds, transfer));
+    assert_null(bob->hold);
     assert_int_equal(transfer->state, TRANSFER_DONE);
     holds_begin(&fixture.holds, bob, HOLD_SETTLING, NOW_MS);
-    assert_true(holds_add(&fixture.holds, transfer));
+    assert_true(holds_add(&fixture.holds, bob->hold, transfer));
     assert_int_equal(transfer->state, TRANSFER_HELD);
     assert_int_equal(bob->hold->count, 1);
     expect_none_done(&fixture.base);
@@ -218,13 +220,13 @@ static void test_messages_max_bounds_each_hold(void **state)
         (void)add(&fixture, 0, ++seq, bob, 0);
     }
     struct transfer *beyond = open_transfer(&fixture.base, ++seq, bob);
-    assert_false(holds_add(&fixture.holds, beyond));
+    assert_false(holds_add(&fixture.holds, beyond->user->hold, beyond));
     beyond->number = 1; /* not even one that comes back */
-    assert_false(holds_add(&fixture.holds, beyond));
+    assert_false(holds_add(&fixture.holds, beyond->user->hold, beyond));
     assert_int_equal(beyond->state, TRANSFER_DONE);
     (void)add(&fixture, 0, ++seq, carol, 0);
     expect_next(&fixture, bob, 1);
-    assert_true(holds_add(&fixture.holds, beyond));
+    assert_true(holds_add(&fixture.holds, beyond->user->hold, beyond));
     assert_int_equal(bob->hold->count, MESSAGES_MAX);
     fini(&fixture);
 }

@@ -110,8 +110,8 @@ static void test_cut_short_anywhere_is_bad(void **state)
     }
 }
 
-/* The body's length says more or less than the kind allows; payloads end with the body, so there
- * only what stands before them counts. */
+/* The body's length says more or less than the kind allows; payloads and states end with the body,
+ * so there only what stands before them counts. */
 static void test_body_of_another_length_is_bad(void **state)
 {
     (void)state;
@@ -119,6 +119,7 @@ static void test_body_of_another_length_is_bad(void **state)
         struct link_record record = samples[kind];
         record.submit.payload = kind == LINK_SUBMIT ? slice_of(NULL, 0) : record.submit.payload;
         record.deliver.payload = kind == LINK_DELIVER ? slice_of(NULL, 0) : record.deliver.payload;
+        record.leg.state = kind == LINK_LEG ? slice_of(NULL, 0) : record.leg.state;
         size_t len = 0;
         uint8_t *bytes = encode_exact(&record, &len);
         assert_int_equal(decode_one(bytes, len), PARSE_DONE);
@@ -130,8 +131,8 @@ static void test_body_of_another_length_is_bad(void **state)
         assert_non_null(bytes);
         bytes[len] = 0;
         bytes[0] = (uint8_t)(len + 1 - LINK_RECORD_HEADER_BYTES);
-        bool has_payload = kind == LINK_SUBMIT || kind == LINK_DELIVER;
-        assert_int_equal(decode_one(bytes, len + 1), has_payload ? PARSE_DONE : PARSE_BAD);
+        bool has_rest = kind == LINK_SUBMIT || kind == LINK_DELIVER || kind == LINK_LEG;
+        assert_int_equal(decode_one(bytes, len + 1), has_rest ? PARSE_DONE : PARSE_BAD);
         free(bytes);
     }
 }
@@ -172,7 +173,7 @@ static void assert_bound(enum link_record_kind kind, size_t at, unsigned int bou
 static void test_enums_are_checked(void **state)
 {
     (void)state;
-    assert_bound(LINK_SUBMIT_OUTCOME, sample_bytes[LINK_SUBMIT_OUTCOME].len - 1, OUTCOME_COUNT);
+    assert_bound(LINK_SUBMIT_OUTCOME, SUBMIT_OUTCOME_OFFSET, OUTCOME_COUNT);
     assert_bound(LINK_DELIVERY_OUTCOME, sample_bytes[LINK_DELIVERY_OUTCOME].len - 1, OUTCOME_COUNT);
     assert_bound(LINK_SUBMIT, SUBMIT_TYPE_OFFSET, CALL_TYPE_COUNT);
 }
@@ -181,8 +182,8 @@ static void test_flags_are_checked(void **state)
 {
     (void)state;
     assert_bound(LINK_ATTACH, ATTACH_FLAG_OFFSET, 2);
-    assert_bound(LINK_SUBMIT, SUBMIT_FLAGS_OFFSET, 4); /* two, a bit each */
-    assert_bound(LINK_DELIVER, DELIVER_FLAGS_OFFSET, 4);
+    assert_bound(LINK_SUBMIT, SUBMIT_FLAGS_OFFSET, 8); /* three, a bit each */
+    assert_bound(LINK_DELIVER, DELIVER_FLAGS_OFFSET, 8);
 }
 
 static void test_an_attach_s_flag_comes_back(void **state)
@@ -204,10 +205,11 @@ static void test_an_attach_s_flag_comes_back(void **state)
 static void test_a_submit_s_flags_come_back_each_in_its_bit(void **state)
 {
     (void)state;
-    for (int flags = 0; flags < 4; flags++) {
+    for (int flags = 0; flags < 8; flags++) {
         struct link_record record = samples[LINK_SUBMIT];
         record.submit.is_repeat = (flags & 1) != 0;
         record.submit.is_awaited = (flags & 2) != 0;
+        record.submit.party.is_device_scope = (flags & 4) != 0;
         size_t len = 0;
         uint8_t *bytes = encode_exact(&record, &len);
         assert_int_equal(bytes[SUBMIT_FLAGS_OFFSET], flags);
@@ -215,6 +217,7 @@ static void test_a_submit_s_flags_come_back_each_in_its_bit(void **state)
         assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
         assert_int_equal(record.submit.is_repeat, (flags & 1) != 0);
         assert_int_equal(record.submit.is_awaited, (flags & 2) != 0);
+        assert_int_equal(record.submit.party.is_device_scope, (flags & 4) != 0);
         assert_int_equal(record.submit.deadline_ms, 9);
         free(bytes);
     }
@@ -223,10 +226,11 @@ static void test_a_submit_s_flags_come_back_each_in_its_bit(void **state)
 static void test_a_deliver_s_flags_come_back_each_in_its_bit(void **state)
 {
     (void)state;
-    for (int flags = 0; flags < 4; flags++) {
+    for (int flags = 0; flags < 8; flags++) {
         struct link_record record = samples[LINK_DELIVER];
         record.deliver.is_repeat = (flags & 1) != 0;
         record.deliver.is_awaited = (flags & 2) != 0;
+        record.deliver.expires_ms = (flags & 4) != 0 ? BIG : 0;
         size_t len = 0;
         uint8_t *bytes = encode_exact(&record, &len);
         assert_int_equal(bytes[DELIVER_FLAGS_OFFSET], flags);
@@ -234,7 +238,9 @@ static void test_a_deliver_s_flags_come_back_each_in_its_bit(void **state)
         assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
         assert_int_equal(record.deliver.is_repeat, (flags & 1) != 0);
         assert_int_equal(record.deliver.is_awaited, (flags & 2) != 0);
+        assert_int_equal(record.deliver.expires_ms, (flags & 4) != 0 ? BIG : 0);
         assert_int_equal(record.deliver.deadline_ms, 9);
+        assert_true(slice_equal_string(record.deliver.payload, "{}"));
         free(bytes);
     }
 }
@@ -243,10 +249,11 @@ static void test_a_deliver_s_flags_come_back_each_in_its_bit(void **state)
 static void test_a_submit_becomes_a_repeat(void **state)
 {
     (void)state;
-    for (int flags = 0; flags < 4; flags++) {
+    for (int flags = 0; flags < 8; flags++) {
         struct link_record record = samples[LINK_SUBMIT];
         record.submit.is_repeat = (flags & 1) != 0;
         record.submit.is_awaited = (flags & 2) != 0;
+        record.submit.party.is_device_scope = (flags & 4) != 0;
         size_t len = 0;
         uint8_t *bytes = encode_exact(&record, &len);
         link_submit_set_repeat(bytes, len);

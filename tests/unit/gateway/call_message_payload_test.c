@@ -1,4 +1,5 @@
-/* What the target of a call message reads: the sender's bytes, with a `from` that is true. */
+/* What the target of a call message reads: the sender's bytes, with a `from` that is true, and in a
+ * call a `fromDevice`. */
 #include "gateway/call_message.h"
 
 #include "common/compiler.h"
@@ -12,10 +13,14 @@
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define OK "\"type\":\"call-offer\",\"to\":\"bob\""
 #define FROM "\"from\":\"alice\","
+#define CALL ",\"callId\":\"c\""
+#define CALL_FIRST "\"callId\":\"c\""
+#define FROM_DEVICE FROM "\"fromDevice\":\"phone\","
 #define X8(x) x x x x x x x x
 #define X64(x) X8(X8(x))
 
@@ -37,14 +42,15 @@ static int tear_down(void **state)
 }
 
 /* The payload of a message that is taken. */
-static struct slice payload_of(struct slice text, const char *from)
+static struct slice payload_of(struct slice text, const char *from, const char *from_device)
 {
     struct call_message message;
     const char *complaint = NULL;
     enum outcome outcome = call_message_parse(text, &message, &complaint);
     assert_int_equal(outcome, OUTCOME_DELIVERED);
     buffer_clear(&out);
-    call_message_put_payload(&out, &message, slice_from_string(from));
+    call_message_put_payload(&out, &message, slice_from_string(from),
+                             slice_from_string(from_device));
     assert_false(out.failed);
     assert_true(buffer_len(&out) <= call_message_payload_max_bytes(text.len));
     return buffer_slice(&out);
@@ -58,7 +64,7 @@ struct splice {
 static void assert_spliced(const struct splice *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct slice payload = payload_of(slice_from_string(rows[i].text), "alice");
+        struct slice payload = payload_of(slice_from_string(rows[i].text), "alice", "phone");
         if (payload.data == NULL || !slice_equal_string(payload, rows[i].payload)) {
             fail_msg("%s became %.*s", rows[i].text, (int)payload.len, (const char *)payload.data);
         }
@@ -82,7 +88,8 @@ static void bytes_stay_as_sent(void **state)
          "{" FROM OK ",\"s\":\"\\u0041\\/\\u0000\xe2\x80\xa8\"}"},
         {"{\"t\\u006f\":\"\\u0062\",\"\\u0074ype\":\"call-end\"}",
          "{" FROM "\"t\\u006f\":\"\\u0062\",\"\\u0074ype\":\"call-end\"}"},
-        {"{" OK ",\"id\":1,\"callId\":\"c\"}", "{" FROM OK ",\"id\":1,\"callId\":\"c\"}"},
+        {"{" OK ",\"id\":1" CALL "}", "{" FROM_DEVICE OK ",\"id\":1" CALL "}"},
+        {" { " CALL_FIRST " , " OK " } ", " {" FROM_DEVICE " " CALL_FIRST " , " OK " } "},
     };
     assert_spliced(rows, ARRAY_LENGTH(rows));
 }
@@ -111,6 +118,69 @@ static void forged_from_is_taken_out(void **state)
         {"{\"from\":\"alice\"," OK "}", "{" FROM OK "}"},
     };
     assert_spliced(rows, ARRAY_LENGTH(rows));
+}
+
+/* A message without a `callId` is not looked at any further. */
+static void plain_messages_keep_what_only_calls_have(void **state)
+{
+    (void)state;
+    static const char *const members[] = {
+        ",\"fromDevice\":\"x\",\"expiresInMs\":1,\"server\":true,\"scope\":7,\"reason\":[]",
+        ",\"server\":1,\"server\":2,\"fromDevice\":3,\"fromDevice\":4",
+        ",\"scope\":1,\"scope\":2,\"reason\":1,\"reason\":2,\"expiresInMs\":1,\"expiresInMs\":1",
+        ",\"callid\":\"c\",\"server\":true",
+        ",\"x\":{\"callId\":\"c\"},\"server\":true",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(members); i++) {
+        char text[256];
+        char expected[256];
+        (void)snprintf(text, sizeof text, "{" OK "%s}", members[i]);
+        (void)snprintf(expected, sizeof expected, "{" FROM OK "%s}", members[i]);
+        assert_spliced(&(struct splice){text, expected}, 1);
+        (void)snprintf(text, sizeof text, "{\"from\":1," OK "%s}", members[i]);
+        assert_spliced(&(struct splice){text, expected}, 1);
+    }
+}
+
+static void in_a_call_all_the_server_s_words_are_taken_out(void **state)
+{
+    (void)state;
+    static const struct splice rows[] = {
+        {"{" OK CALL "}", "{" FROM_DEVICE OK CALL "}"},
+        {"{\"fromDevice\":\"x\"," OK CALL "}", "{" FROM_DEVICE OK CALL "}"},
+        {"{" OK CALL ",\"server\":true}", "{" FROM_DEVICE OK CALL "}"},
+        {"{" OK ",\"expiresInMs\":1" CALL "}", "{" FROM_DEVICE OK CALL "}"},
+        {"{\"server\":1,\"from\":2,\"expiresInMs\":3,\"fromDevice\":4," OK CALL "}",
+         "{" FROM_DEVICE OK CALL "}"},
+        {"{" OK CALL ",\"from\":{},\"expiresInMs\":[1,2],\"fromDevice\":null,\"server\":\"\"}",
+         "{" FROM_DEVICE OK CALL "}"},
+        {"{\"server\":1,\"from\":2," OK ",\"fromDevice\":4,\"expiresInMs\":3" CALL "}",
+         "{" FROM_DEVICE OK CALL "}"},
+        {"{\"from\":1," OK ",\"server\":2" CALL ",\"fromDevice\":3,\"x\":4,\"expiresInMs\":5}",
+         "{" FROM_DEVICE OK CALL ",\"x\":4}"},
+        {"{ \"from\" : 1 , \"server\" : 2 , " OK CALL
+         " , \"fromDevice\" : 3\n,\n\"expiresInMs\" : 4 }",
+         "{" FROM_DEVICE "  " OK CALL "  }"},
+        {"{" OK CALL ",\"s\\u0065rver\":1,\"from\\u0044evice\":2,\"\\u0065xpiresInMs\":3}",
+         "{" FROM_DEVICE OK CALL "}"},
+        /* What a call has besides is carried. */
+        {"{" OK CALL ",\"scope\":\"device\",\"reason\":\"busy\"}",
+         "{" FROM_DEVICE OK CALL ",\"scope\":\"device\",\"reason\":\"busy\"}"},
+        {"{" OK CALL ",\"Server\":1,\"server\\u0000\":2,\"x\":{\"server\":3}}",
+         "{" FROM_DEVICE OK CALL ",\"Server\":1,\"server\\u0000\":2,\"x\":{\"server\":3}}"},
+    };
+    assert_spliced(rows, ARRAY_LENGTH(rows));
+}
+
+static void devices_need_escapes_as_users_do(void **state)
+{
+    (void)state;
+    struct slice text = slice_from_string("{" OK CALL "}");
+    struct slice payload = payload_of(text, "a\"b", "\\\x01\xc3\xbc");
+    assert_true(slice_equal_string(payload, "{\"from\":\"a\\\"b\",\"fromDevice\":"
+                                            "\"\\\\\\u0001\xc3\xbc\"," OK CALL "}"));
+    payload = payload_of(text, "alice", "");
+    assert_true(slice_equal_string(payload, "{" FROM "\"fromDevice\":\"\"," OK CALL "}"));
 }
 
 /* Other keys than `from` to every reader of JSON. */
@@ -170,7 +240,7 @@ static void reads_as_the_same_members(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(names) * ARRAY_LENGTH(texts); i++) {
         const char *name = names[i / ARRAY_LENGTH(texts)];
         struct slice text = slice_from_string(texts[i % ARRAY_LENGTH(texts)]);
-        struct slice payload = payload_of(text, name);
+        struct slice payload = payload_of(text, name, "phone");
         size_t before_count = members_of(text, before, MEMBERS_MAX);
         assert_int_equal(members_of(payload, after, MEMBERS_MAX), CARRIED + 1);
         assert_true(slice_equal_string(after[0].key.raw, "from"));
@@ -197,11 +267,38 @@ static void longest(void **state)
     char from[USER_ID_MAX_BYTES + 1] = {0};
     memset(from, '"', USER_ID_MAX_BYTES);
     struct slice text = slice_from_string("{" OK "}");
-    struct slice payload = payload_of(text, from);
+    struct slice payload = payload_of(text, from, "phone");
     assert_int_equal(payload.len,
                      text.len + strlen("\"from\":\"\",") + (size_t)2 * USER_ID_MAX_BYTES);
     memset(from, 1, USER_ID_MAX_BYTES);
-    assert_int_equal(payload_of(text, from).len, call_message_payload_max_bytes(text.len));
+    char from_device[DEVICE_ID_MAX_BYTES + 1] = {0};
+    memset(from_device, 1, DEVICE_ID_MAX_BYTES);
+    text = slice_from_string("{" OK CALL "}");
+    payload = payload_of(text, from, from_device);
+    assert_int_equal(payload.len, call_message_payload_max_bytes(text.len));
+}
+
+static void what_is_left_of_its_time_stands_in_front(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *payload;
+        uint64_t left_ms;
+        const char *expected;
+    } rows[] = {
+        {"{" FROM OK "}", 59000, "{\"expiresInMs\":59000," FROM OK "}"},
+        {"{" FROM OK "}", 0, "{\"expiresInMs\":0," FROM OK "}"},
+        {" \n{ " FROM OK "}", UINT64_MAX, " \n{\"expiresInMs\":18446744073709551615, " FROM OK "}"},
+        {"{" FROM "\"x\":{}," OK "}", 1, "{\"expiresInMs\":1," FROM "\"x\":{}," OK "}"},
+        {"no object", 1, "no object"},
+        {"", 1, ""},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        buffer_clear(&out);
+        call_message_put_expiring(&out, slice_from_string(rows[i].payload), rows[i].left_ms);
+        assert_false(out.failed);
+        assert_true(slice_equal_string(buffer_slice(&out), rows[i].expected));
+    }
 }
 
 static void full_buffer(void **state)
@@ -213,7 +310,11 @@ static void full_buffer(void **state)
     assert_int_equal(call_message_parse(text, &message, &complaint), OUTCOME_DELIVERED);
     struct buffer tight;
     buffer_init(&tight, text.len);
-    call_message_put_payload(&tight, &message, slice_from_string("alice"));
+    call_message_put_payload(&tight, &message, slice_from_string("alice"),
+                             slice_from_string("phone"));
+    assert_true(tight.failed);
+    buffer_clear(&tight);
+    call_message_put_expiring(&tight, text, 1);
     assert_true(tight.failed);
     buffer_fini(&tight);
 }
@@ -223,9 +324,13 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_stay_as_sent),
         cmocka_unit_test(forged_from_is_taken_out),
+        cmocka_unit_test(plain_messages_keep_what_only_calls_have),
+        cmocka_unit_test(in_a_call_all_the_server_s_words_are_taken_out),
+        cmocka_unit_test(devices_need_escapes_as_users_do),
         cmocka_unit_test(lookalikes_stay),
         cmocka_unit_test(reads_as_the_same_members),
         cmocka_unit_test(longest),
+        cmocka_unit_test(what_is_left_of_its_time_stands_in_front),
         cmocka_unit_test(full_buffer),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

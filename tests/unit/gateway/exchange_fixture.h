@@ -1,6 +1,7 @@
 /* An exchange between a fake broker, which is a buffer on either side, and fake clients, which
  * write down what they are told. Both sides are compared as text: sessions are named by userId and
- * place ("alice.0"), messages by seq; what is said once more is "repeat" or "again". */
+ * place ("alice.0"), messages by seq; what is said once more is "repeat" or "again". The outcome of
+ * a message that belongs to a call ends with the callId and, in brackets, the detail. */
 #pragma once
 
 #include "common/close_code.h"
@@ -82,13 +83,23 @@ static inline bool fake_on_deliver(void *arg, struct session *session, struct sl
     return true;
 }
 
-static inline void fake_on_outcome(void *arg, struct session *session, enum outcome outcome,
-                                   struct slice to, struct slice id)
+static inline void fake_on_outcome(void *arg, struct session *session,
+                                   const struct exchange_outcome *outcome)
 {
     struct exchange_fixture *fixture = arg;
-    log_event(fixture, outcome_code(outcome), session);
-    buffer_put_format(&fixture->log, " %.*s %.*s;", (int)to.len, (const char *)to.data, (int)id.len,
-                      id.len > 0 ? (const char *)id.data : "");
+    log_event(fixture, outcome_code(outcome->outcome), session);
+    buffer_put_u8(&fixture->log, ' ');
+    buffer_put(&fixture->log, outcome->to);
+    buffer_put_u8(&fixture->log, ' ');
+    buffer_put(&fixture->log, outcome->id);
+    if (outcome->call_id.len > 0) {
+        buffer_put_u8(&fixture->log, ' ');
+        buffer_put(&fixture->log, outcome->call_id);
+        buffer_put_string(&fixture->log, " [");
+        buffer_put(&fixture->log, outcome->detail);
+        buffer_put_u8(&fixture->log, ']');
+    }
+    buffer_put_u8(&fixture->log, ';');
 }
 
 static inline void fake_on_evict(void *arg, struct session *session, uint16_t close_code)
@@ -212,6 +223,11 @@ static inline void put_record_text(struct buffer *text, const struct link_record
             text, "%s %" PRIu64 " %u;", outcome_code(record->delivery_outcome.outcome),
             record->delivery_outcome.seq, (unsigned)record->delivery_outcome.session_id);
         break;
+    case LINK_LEG:
+        buffer_put_format(text, "leg %u %.*s %.*s;", (unsigned)record->leg.session_id,
+                          (int)record->leg.call_id.len, (const char *)record->leg.call_id.data,
+                          (int)record->leg.state.len, (const char *)record->leg.state.data);
+        break;
     default:
         fail_msg("a record that no gateway sends: kind %d", (int)record->kind);
     }
@@ -302,6 +318,15 @@ static inline void broker_puts_evict(struct exchange_fixture *fixture, uint64_t 
     broker_puts(fixture, (struct link_record){.kind = LINK_EVICT, .evict = body});
 }
 
+static inline void broker_puts_leg(struct exchange_fixture *fixture, uint64_t session_id,
+                                   const char *call_id, const char *leg_state)
+{
+    struct link_leg body = {.session_id = session_id,
+                            .call_id = slice_from_string(call_id),
+                            .state = slice_from_string(leg_state)};
+    broker_puts(fixture, (struct link_record){.kind = LINK_LEG, .leg = body});
+}
+
 /* Feeds a copy that goes away at once, so that reading beyond or after it is noticed. */
 static inline bool receive_bytes(struct exchange_fixture *fixture, struct slice bytes)
 {
@@ -327,7 +352,7 @@ static inline bool receive(struct exchange_fixture *fixture)
 static inline void link_greets(struct exchange_fixture *fixture)
 {
     exchange_link_up(fixture->exchange, &fixture->out);
-    expect_out(fixture, "hello 2 77;");
+    expect_out(fixture, "hello 3 77;");
     broker_puts_welcome(fixture);
     assert_true(receive(fixture));
 }
@@ -384,7 +409,6 @@ static inline bool submit_text(struct exchange_fixture *fixture, struct fake_cli
         .type = CALL_TYPE_OFFER,
         .to = slice_from_string("bob"),
         .id = slice_from_string(id),
-        .call_id = slice_from_string("c1"),
         .text = text,
     };
     return exchange_submit(fixture->exchange, client->session, &message, fixture->now_ms);

@@ -124,6 +124,9 @@ static void before_the_welcome_nothing_is_taken(void **state)
         exchange_link_up(fixture->exchange, &fixture->out);
         struct link_record record = {.kind = (enum link_record_kind)kind};
         record.session.session_id = alice.session->id;
+        if (kind == LINK_LEG) {
+            record.leg.call_id = slice_from_string("c1");
+        }
         broker_puts(fixture, record);
         assert_false(receive(fixture));
         link_goes_down(fixture);
@@ -232,6 +235,11 @@ static void put_good_batch(struct exchange_fixture *fixture, const struct fake_c
     broker_puts_attached(fixture, alice->session->id);
     broker_puts_deliver(fixture, 1, alice->session->id, "x");
     broker_puts_repeat(fixture, 1, alice->session->id, "x");
+    struct link_record expiring = make_deliver(fixture, 2, alice->session->id, "{}");
+    expiring.deliver.expires_ms = 1;
+    broker_puts(fixture, expiring);
+    broker_puts_leg(fixture, alice->session->id, "c1", "x");
+    broker_puts_leg(fixture, alice->session->id, "c1", "");
     broker_puts_outcome(fixture, 1, OUTCOME_DELIVERED);
     broker_puts_retired(fixture, UINT64_MAX);
     broker_puts_evict(fixture, alice->session->id);

@@ -40,7 +40,7 @@ static void what_a_connection_begins_with_is_urgent(void **state)
     expect_urgency(fixture, false);
     exchange_link_up(fixture->exchange, &fixture->out);
     expect_urgency(fixture, true);
-    expect_out(fixture, "hello 2 77;");
+    expect_out(fixture, "hello 3 77;");
     expect_urgency(fixture, false);
     broker_puts_welcome(fixture);
     assert_true(receive(fixture));

@@ -1,6 +1,8 @@
 /* The server's own messages, byte for byte, and strings that need escapes. */
 #include "gateway/server_message.h"
 
+#include "common/json_string.h"
+
 #include "common/compiler.h"
 
 #include <setjmp.h>
@@ -10,6 +12,11 @@
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
+
+#define TEXT(literal)                                                  \
+    {                                                                  \
+        .data = (const uint8_t *)(literal), .len = sizeof(literal) - 1 \
+    }
 
 static struct buffer out;
 
@@ -45,21 +52,38 @@ static const struct slice none;
 static void errors(void **state)
 {
     (void)state;
-    server_message_put_error(&out, OUTCOME_USER_OFFLINE, NULL, text("bob"), text("\"m-1\""));
-    assert_written("{\"type\":\"error\",\"code\":\"user-offline\",\"message\":\"nobody by that "
-                   "userId is connected\",\"to\":\"bob\",\"id\":\"m-1\"}");
-    buffer_clear(&out);
-    server_message_put_error(&out, OUTCOME_BAD_JSON, "the message is empty", none, none);
-    assert_written("{\"type\":\"error\",\"code\":\"bad-json\",\"message\":\"the message is "
-                   "empty\"}");
-    buffer_clear(&out);
-    server_message_put_error(&out, OUTCOME_BAD_MESSAGE, "`to` is \"bad\"", none, text("-17"));
-    assert_written("{\"type\":\"error\",\"code\":\"bad-message\",\"message\":\"`to` is "
-                   "\\\"bad\\\"\",\"id\":-17}");
-    buffer_clear(&out);
-    server_message_put_error(&out, OUTCOME_OVERLOADED, "s", text("a\"b\\c"), none);
-    assert_written("{\"type\":\"error\",\"code\":\"overloaded\",\"message\":\"s\","
-                   "\"to\":\"a\\\"b\\\\c\"}");
+    static const struct {
+        struct server_error error;
+        const char *expected;
+    } rows[] = {
+        {{.outcome = OUTCOME_USER_OFFLINE, .to = TEXT("bob"), .id = TEXT("\"m-1\"")},
+         "{\"type\":\"error\",\"code\":\"user-offline\",\"message\":\"nobody by that userId is "
+         "connected\",\"to\":\"bob\",\"id\":\"m-1\"}"},
+        {{.outcome = OUTCOME_BAD_JSON, .sentence = "the message is empty"},
+         "{\"type\":\"error\",\"code\":\"bad-json\",\"message\":\"the message is empty\"}"},
+        {{.outcome = OUTCOME_BAD_MESSAGE, .sentence = "`to` is \"bad\"", .id = TEXT("-17")},
+         "{\"type\":\"error\",\"code\":\"bad-message\",\"message\":\"`to` is "
+         "\\\"bad\\\"\",\"id\":-17}"},
+        {{.outcome = OUTCOME_OVERLOADED, .sentence = "s", .to = TEXT("a\"b\\c")},
+         "{\"type\":\"error\",\"code\":\"overloaded\",\"message\":\"s\","
+         "\"to\":\"a\\\"b\\\\c\"}"},
+        {{.outcome = OUTCOME_GLARE, .sentence = "s", .to = TEXT("bob"), .call_id = TEXT("c\"1\n")},
+         "{\"type\":\"error\",\"code\":\"glare\",\"message\":\"s\",\"to\":\"bob\","
+         "\"callId\":\"c\\\"1\\n\"}"},
+        {{.outcome = OUTCOME_BAD_STATE,
+          .sentence = "s",
+          .to = TEXT("bob"),
+          .id = TEXT("1"),
+          .call_id = TEXT("c1"),
+          .state = TEXT("ringing")},
+         "{\"type\":\"error\",\"code\":\"bad-state\",\"message\":\"s\",\"to\":\"bob\",\"id\":1,"
+         "\"callId\":\"c1\",\"state\":\"ringing\"}"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        buffer_clear(&out);
+        server_message_put_error(&out, &rows[i].error);
+        assert_written(rows[i].expected);
+    }
 }
 
 static void each_outcome_has_its_words(void **state)
@@ -68,7 +92,8 @@ static void each_outcome_has_its_words(void **state)
     for (int i = 0; i < OUTCOME_COUNT; i++) {
         enum outcome outcome = (enum outcome)i;
         buffer_clear(&out);
-        server_message_put_error(&out, outcome, NULL, text("b"), text("1"));
+        server_message_put_error(
+            &out, &(struct server_error){.outcome = outcome, .to = text("b"), .id = text("1")});
         struct slice written = buffer_slice(&out);
         cJSON *error = cJSON_ParseWithLength((const char *)written.data, written.len);
         assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "code")),

@@ -1,5 +1,6 @@
-/* Once it is warm, a gateway allocates nothing for a message: from the frame to the submit record,
- * from the deliver record to the frame, and for the outcomes. */
+/* Once it is warm, a gateway allocates nothing for a message, whether it belongs to a call or not:
+ * from the frame to the submit record, from the deliver record to the frame, for the outcomes, and
+ * for what the broker tells of the call. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,10 +24,16 @@ enum {
     REMEMBERED_MAX = 100000,
 };
 
+#define CANDIDATE                                                                           \
+    "\"candidate\":\"candidate:842163049 1 udp 1677729535 192.0.2.1 46154 typ srflx raddr " \
+    "0.0.0.0\""
+
 /* Long enough for an extended length, with an escape for cJSON to decode. */
-static const char message_text[] =
-    "{\"type\":\"call-candidate\",\"to\":\"b\\u006fb\",\"id\":17,\"callId\":\"c-1\",\"candidate\":"
-    "\"candidate:842163049 1 udp 1677729535 192.0.2.1 46154 typ srflx raddr 0.0.0.0\"}";
+static const char plain_text[] =
+    "{\"type\":\"call-candidate\",\"to\":\"b\\u006fb\",\"id\":17," CANDIDATE "}";
+static const char call_text[] =
+    "{\"server\":true,\"type\":\"call-candidate\",\"to\":\"b\\u006fb\",\"id\":17,\"callId\":"
+    "\"c\\u002d1\",\"reason\":\"b\\u0075sy\"," CANDIDATE ",\"fromDevice\":\"x\"}";
 
 struct gateway {
     struct exchange *exchange;
@@ -53,13 +60,12 @@ static bool on_deliver(void *arg, struct session *session, struct slice payload,
     return !gateway->sent.failed;
 }
 
-static void on_outcome(void *arg, struct session *session, enum outcome outcome, struct slice to,
-                       struct slice id)
+static void on_outcome(void *arg, struct session *session, const struct exchange_outcome *outcome)
 {
     (void)session;
     struct gateway *gateway = arg;
-    assert_int_equal(outcome, OUTCOME_DELIVERED);
-    assert_true(slice_equal_string(to, "bob") && slice_equal_string(id, "17"));
+    assert_int_equal(outcome->outcome, OUTCOME_DELIVERED);
+    assert_true(slice_equal_string(outcome->to, "bob") && slice_equal_string(outcome->id, "17"));
     gateway->outcome_count++;
 }
 
@@ -118,21 +124,33 @@ static void feed(struct gateway *gateway, const struct link_record *record, stru
 }
 
 /* A masked text frame whose masking key is zero (RFC 6455, 5.3). */
-static size_t make_frame(uint8_t *frame)
+static size_t make_frame(uint8_t *frame, struct slice text)
 {
-    size_t len = sizeof message_text - 1;
-    assert_true(len > 125 && len < 65536);
+    size_t len = text.len;
+    assert_true(len > 125 && len < sizeof call_text);
     const uint8_t head[FRAME_HEAD_BYTES] = {0x81, 0xfe, (uint8_t)(len >> 8), (uint8_t)len};
     memcpy(frame, head, sizeof head);
-    memcpy(frame + sizeof head, message_text, len);
+    memcpy(frame + sizeof head, text.data, len);
     return sizeof head + len;
 }
 
+/* An empty state: the call is over. */
+static void feed_leg(struct gateway *gateway, const char *leg_state, struct buffer *batch)
+{
+    struct link_record leg = {.kind = LINK_LEG};
+    leg.leg.session_id = gateway->session->id;
+    leg.leg.call_id = slice_from_string("c-1");
+    leg.leg.state = slice_from_string(leg_state);
+    feed(gateway, &leg, batch);
+}
+
+/* Of a call or not, in turn. */
 static void one_message(struct gateway *gateway, struct websocket_pool *pool, uint64_t seq,
                         struct buffer *batch)
 {
-    static uint8_t frame[sizeof message_text + FRAME_HEAD_BYTES];
-    size_t len = make_frame(frame);
+    static uint8_t frame[sizeof call_text + FRAME_HEAD_BYTES];
+    bool is_of_call = seq % 2 == 0;
+    size_t len = make_frame(frame, slice_from_string(is_of_call ? call_text : plain_text));
     struct websocket_receiver *receiver = NULL;
     uint16_t code = 0;
     assert_int_equal(websocket_receive(pool, &receiver, slice_of(frame, len), gateway, &code),
@@ -142,12 +160,15 @@ static void one_message(struct gateway *gateway, struct websocket_pool *pool, ui
     struct link_record submit;
     assert_int_equal(link_record_decode(&records, &submit), PARSE_DONE);
     assert_int_equal(submit.submit.seq, seq);
+    assert_int_equal(submit.submit.call_id.len > 0, is_of_call);
     struct link_record deliver = {.kind = LINK_DELIVER};
     deliver.deliver.seq = submit.submit.seq;
     deliver.deliver.session_id = gateway->session->id;
     deliver.deliver.deadline_ms = submit.submit.deadline_ms;
+    deliver.deliver.expires_ms = is_of_call ? gateway->now_ms + OUTCOME_TIMEOUT_MS : 0;
     deliver.deliver.payload = submit.submit.payload;
     feed(gateway, &deliver, batch);
+    feed_leg(gateway, is_of_call ? "its state" : "", batch);
     exchange_written(gateway->exchange, gateway->session, buffer_len(&gateway->sent));
     struct link_record outcome = {.kind = LINK_SUBMIT_OUTCOME};
     outcome.submit_outcome.seq = seq;

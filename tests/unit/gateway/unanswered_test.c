@@ -17,7 +17,7 @@ enum { MAX_BYTES = 1024 * 1024, MODEL_STEPS = 20000, MODEL_SEQS = 30000 };
 static struct unanswered_message *add(struct unanswered *all, const char *id, const char *to,
                                       const char *record)
 {
-    return unanswered_add(all, slice_from_string(id), slice_from_string(to),
+    return unanswered_add(all, slice_from_string(id), slice_from_string(to), slice_of(NULL, 0),
                           slice_from_string(record));
 }
 
@@ -34,9 +34,21 @@ static void a_message_keeps_its_parts(void **state)
     assert_true(slice_equal_string(unanswered_record(message), "the record"));
     assert_false(message->was_sent);
     assert_false(message->is_repeat);
+    assert_int_equal(unanswered_call_id(message).len, 0);
     struct unanswered_message *without_id = add(&all, "", "bob", "r");
     assert_int_equal(without_id->seq, 2);
     assert_int_equal(unanswered_id(without_id).len, 0);
+    struct unanswered_message *of_call =
+        unanswered_add(&all, slice_from_string("1"), slice_from_string("bob"),
+                       slice_from_string("c-81"), slice_from_string("the record"));
+    assert_true(slice_equal_string(unanswered_id(of_call), "1"));
+    assert_true(slice_equal_string(unanswered_to(of_call), "bob"));
+    assert_true(slice_equal_string(unanswered_call_id(of_call), "c-81"));
+    assert_true(slice_equal_string(unanswered_record(of_call), "the record"));
+    unanswered_remove(&all, message);
+    unanswered_remove(&all, without_id);
+    unanswered_remove(&all, of_call);
+    assert_int_equal(all.bytes, 0);
     unanswered_fini(&all);
 }
 
@@ -88,6 +100,7 @@ static void put_submit(struct buffer *record, uint64_t seq)
     submit.submit.type = CALL_TYPE_ANSWER;
     submit.submit.to = slice_from_string("bob");
     submit.submit.call_id = slice_from_string("c1");
+    submit.submit.party.user_id = slice_from_string("alice");
     submit.submit.payload = slice_from_string("{}");
     link_record_put(record, &submit);
     assert_false(record->failed);
@@ -104,15 +117,18 @@ static void a_repeat_says_so_in_its_record_and_changes_nothing_else(void **state
     put_submit(&record, 1);
     struct slice original = buffer_slice(&record);
     struct slice to = slice_from_string("bob");
+    struct slice call_id = slice_from_string("c1");
     struct unanswered_message *message =
-        unanswered_add(&all, slice_from_string("\"7\""), to, original);
-    struct unanswered_message *other = unanswered_add(&all, slice_of(NULL, 0), to, original);
+        unanswered_add(&all, slice_from_string("\"7\""), to, call_id, original);
+    struct unanswered_message *other =
+        unanswered_add(&all, slice_of(NULL, 0), to, call_id, original);
     message->was_sent = true;
     unanswered_set_repeat(message);
     unanswered_set_repeat(message); /* it may have to be submitted many times */
     assert_true(message->is_repeat && message->was_sent);
     assert_true(slice_equal_string(unanswered_id(message), "\"7\""));
     assert_true(slice_equal_string(unanswered_to(message), "bob"));
+    assert_true(slice_equal_string(unanswered_call_id(message), "c1"));
     assert_false(other->is_repeat);
     assert_true(slice_equal(unanswered_record(other), original));
     struct slice batch = unanswered_record(message);

@@ -1,0 +1,304 @@
+/* Calls and messages: what the server says itself, to whom a message goes, and what becomes of one
+ * that did not get there. */
+#include "broker/router_calls.h"
+
+#include "broker/leg_state.h"
+#include "broker/notice.h"
+
+/* ---- what is said ---- */
+
+/* Tells the gateway of the leg's device what it is to keep. */
+void router_call_tell_leg(struct router *router, const struct call_leg *leg)
+{
+    const struct session *session = call_leg_session(leg);
+    if (session == NULL || router->slots[session->slot].out == NULL) {
+        return;
+    }
+    struct link_record record = {.kind = LINK_LEG};
+    record.leg.session_id = session->id;
+    record.leg.call_id = call_id(leg->call);
+    buffer_clear(&router->scratch);
+    if (!leg->is_out) {
+        struct leg_state state;
+        leg_state_of(leg, &state);
+        leg_state_put(&router->scratch, &state);
+        if (router->scratch.failed) {
+            return; /* without memory the call does not survive the next broker */
+        }
+    }
+    record.leg.state = buffer_slice(&router->scratch);
+    router_put(router, session->slot, &record);
+}
+
+void router_call_drop_leg(struct router *router, struct call_leg *leg)
+{
+    if (!leg->is_out) {
+        calls_drop_leg(&router->calls, leg);
+        router_call_tell_leg(router, leg);
+    }
+}
+
+/* Opens a transfer of the broker's own for one leg. NULL: too much is kept. */
+struct transfer *router_call_open_own(struct router *router, struct call_leg *leg,
+                                      struct slice payload, uint64_t deadline_ms)
+{
+    struct transfer_start start = {
+        .key = {.source_instance_id = router->config.instance_id, .seq = ++router->own_seq},
+        .source_slot = TRANSFER_NO_SLOT,
+        .user = leg->user,
+        .call = leg->call,
+        .call_leg = leg,
+        .deadline_ms = deadline_ms,
+        .payload = payload,
+    };
+    return transfers_open(&router->transfers, &start);
+}
+
+/* What the server says to one device, for the party at the other end or for the other devices. */
+void router_call_notify(struct router *router, struct call_leg *leg, enum call_type type,
+                        const char *reason, uint64_t now_ms)
+{
+    const struct user *from = call_peer_of(leg);
+    struct notice notice = {
+        .type = type,
+        .from = slice_of(from->id, from->id_len),
+        .call_id = call_id(leg->call),
+        .reason = reason,
+    };
+    buffer_clear(&router->scratch);
+    notice_put(&router->scratch, &notice);
+    if (router->scratch.failed) {
+        return;
+    }
+    uint64_t patience_ms = router->config.call_grace_ms + router->config.transfer_timeout_ms;
+    struct transfer *transfer =
+        router_call_open_own(router, leg, buffer_slice(&router->scratch), now_ms + patience_ms);
+    if (transfer != NULL) {
+        router_send_on(router, transfer, now_ms);
+    }
+}
+
+void router_call_end(struct router *router, struct call *call, enum call_result result,
+                     struct slice reason, uint64_t now_ms)
+{
+    struct call_leg *answered = call->answered;
+    struct call_report report = {
+        .call_id = call_id(call),
+        .caller = slice_of(call->caller->user->id, call->caller->user->id_len),
+        .callee = slice_of(call->callee->id, call->callee->id_len),
+        .reason = reason,
+        .result = call_result_name(result),
+        .ring_ms = (answered != NULL ? call->answered_ms : now_ms) - call->start_ms,
+        .talk_ms = answered != NULL ? now_ms - call->answered_ms : 0,
+    };
+    if (answered != NULL) {
+        report.device = call_leg_device_id(answered);
+    }
+    struct call_leg *next = NULL;
+    for (struct call_leg *leg = call_first_callee(call); leg != NULL; leg = next) {
+        next = call_next_callee(leg);
+        router_call_drop_leg(router, leg);
+    }
+    router_call_drop_leg(router, call->caller);
+    calls_end(&router->calls, call, now_ms);
+    if (router->config.on_call_ended != NULL) {
+        router->config.on_call_ended(router->config.arg, &report);
+    }
+}
+
+/* Tells all of the callee's devices but one; `spared` NULL: all. */
+void router_call_notify_callees(struct router *router, struct call *call,
+                                const struct call_leg *spared, enum call_type type,
+                                const char *reason, uint64_t now_ms)
+{
+    for (struct call_leg *leg = call_first_callee(call); leg != NULL; leg = call_next_callee(leg)) {
+        if (leg != spared) {
+            router_call_notify(router, leg, type, reason, now_ms);
+        }
+    }
+}
+
+/* ---- to whom a message goes ---- */
+
+/* Hands it to the leg's device, or notes that it is not there. */
+static void hand_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                    uint64_t now_ms)
+{
+    struct session *session = call_leg_session(leg);
+    bool is_released = leg->hold != NULL && transfer->hold == leg->hold;
+    if (session != NULL && (leg->hold == NULL || is_released)) {
+        router_deliver_to(router, transfer, session);
+        return;
+    }
+    struct call_leg *before = transfer->missed;
+    transfer->missed = leg;
+    if (before != NULL) {
+        router_calls_copy_to(router, transfer, before, now_ms);
+    }
+}
+
+/* The leg of that device, made where there is none. NULL: not for it, or no memory. */
+static struct call_leg *leg_for(struct router *router, struct transfer *transfer,
+                                const struct session *session)
+{
+    struct call *call = transfer->call;
+    struct slice device_id = directory_device_id(session);
+    struct call_leg *leg = calls_find_leg(call, session->user, device_id);
+    if (leg == NULL) {
+        leg = calls_add_leg(&router->calls, call, device_id);
+        if (leg == NULL) {
+            transfer_note(transfer, OUTCOME_OVERLOADED);
+        } else {
+            router_call_tell_leg(router, leg);
+        }
+    }
+    return leg != NULL && !leg->is_out && leg != call->caller ? leg : NULL;
+}
+
+void router_calls_copy_to(struct router *router, const struct transfer *transfer,
+                          struct call_leg *leg, uint64_t now_ms)
+{
+    struct transfer *copy =
+        router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
+    if (copy != NULL) {
+        copy->number = transfer->number;
+        copy->rings = transfer->rings;
+        router_send_on(router, copy, now_ms);
+    }
+}
+
+static bool can_be_handed(const struct call_leg *leg)
+{
+    return leg->hold == NULL && call_leg_session(leg) != NULL;
+}
+
+static void hand_to_callees(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call_leg *first = call_first_callee(transfer->call);
+    struct call_leg *present = first;
+    while (present != NULL && !can_be_handed(present)) {
+        present = call_next_callee(present);
+    }
+    for (struct call_leg *leg = first; leg != NULL; leg = call_next_callee(leg)) {
+        if (present != NULL && !can_be_handed(leg)) {
+            router_calls_copy_to(router, transfer, leg, now_ms); /* the outcome is the others' */
+        } else {
+            hand_to(router, transfer, leg, now_ms);
+        }
+    }
+}
+
+void router_calls_deliver(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
+    if (transfer->call_leg != NULL) {
+        hand_to(router, transfer, transfer->call_leg, now_ms);
+        return;
+    }
+    if (!transfer->is_start) {
+        hand_to_callees(router, transfer, now_ms);
+        return;
+    }
+    if (call->state == CALL_ENDED) {
+        return; /* it was cancelled before anybody could be told of it */
+    }
+    for (struct session *session = directory_first_of_user(call->callee); session != NULL;
+         session = directory_next_of_user(session)) {
+        if (leg_for(router, transfer, session) != NULL) {
+            router_deliver_to(router, transfer, session);
+        }
+    }
+}
+
+uint64_t router_calls_expiry(const struct transfer *transfer)
+{
+    return transfer->rings ? transfer->call->ring_ends_ms : 0;
+}
+
+void router_calls_came_back(struct router *router, struct transfer *transfer, uint32_t slot,
+                            uint64_t session_id, uint64_t now_ms)
+{
+    const struct session *session = transfers_session_of_leg(transfer, slot, session_id);
+    if (session == NULL || transfer->call_leg != NULL) {
+        return; /* its time was over; or it waits by itself */
+    }
+    struct call_leg *leg =
+        calls_find_leg(transfer->call, session->user, directory_device_id(session));
+    if (leg == NULL) {
+        return;
+    }
+    struct call_leg *before = transfer->missed;
+    transfer->missed = leg;
+    if (before != NULL && before != leg) {
+        router_calls_copy_to(router, transfer, before, now_ms);
+    }
+}
+
+struct hold *router_calls_hold_of(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
+    struct call_leg *leg = transfer->call_leg != NULL ? transfer->call_leg : transfer->missed;
+    bool is_for_all = transfer->call_leg == NULL && (transfer->is_start || call->callees == NULL);
+    if (is_for_all && call->state == CALL_ENDED) {
+        return NULL;
+    }
+    if (is_for_all && transfer->user->hold != NULL) {
+        return transfer->user->hold;
+    }
+    if (leg == NULL) {
+        return NULL;
+    }
+    if (leg->hold == NULL && call_leg_session(leg) == NULL) {
+        /* What it must still hear of a call that went on without it. */
+        holds_begin_for_leg(&router->holds, leg, HOLD_LEG_AWAY, now_ms);
+        calls_update_leg(&router->calls, leg);
+    }
+    if (leg->hold != NULL) {
+        transfer->call_leg = leg;
+    }
+    return leg->hold;
+}
+
+static bool has_device(const struct call *call)
+{
+    struct call_leg *leg = call_first_callee(call);
+    while (leg != NULL && call_leg_session(leg) == NULL) {
+        leg = call_next_callee(leg);
+    }
+    return leg != NULL;
+}
+
+/* Nobody was told of the call, so it is over. */
+static void start_failed(struct router *router, struct call *call, uint64_t now_ms)
+{
+    router_call_notify_callees(router, call, NULL, CALL_TYPE_CANCEL, "missed", now_ms);
+    if (call->is_start_repeated) {
+        router_call_notify(router, call->caller, CALL_TYPE_END, "user-offline", now_ms);
+    }
+    router_call_end(router, call, CALL_OFFLINE, slice_none, now_ms);
+}
+
+void router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
+    bool is_refused =
+        transfer->outcome != OUTCOME_DELIVERED && transfer->outcome != OUTCOME_UNCONFIRMED;
+    if (transfer->source_slot == TRANSFER_NO_SLOT) {
+        /* What never left is not said again at once: there is no room for it. */
+        bool has_left = transfer->expires_ms > 0;
+        bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
+                                    transfer->outcome == OUTCOME_OVERLOADED);
+        if (is_lost && transfer->deadline_ms > now_ms) {
+            router_calls_copy_to(router, transfer, transfer->call_leg, now_ms);
+        }
+    } else if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
+        router_calls_copy_to(router, transfer, transfer->missed, now_ms);
+    }
+    if (transfer->is_start && is_refused && call->state < CALL_ANSWERED) {
+        if (has_device(call)) {
+            transfer_note(transfer, OUTCOME_DELIVERED); /* to one that came meanwhile */
+        } else {
+            start_failed(router, call, now_ms);
+        }
+    }
+}
