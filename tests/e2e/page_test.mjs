@@ -63,6 +63,28 @@ async function signInRouted(name, gateway, { isClocked = false } = {}) {
     return { page, routes };
 }
 
+/* A page that is online, and gets nothing further from the server until `release()`. */
+async function signInHeld(name, gateway) {
+    const page = await browser.newPage();
+    let held = null; /* null: nothing is held back any more, or yet */
+    let pass;
+    await page.routeWebSocket(/userId=/, (route) => {
+        pass = (message) => route.send(message);
+        route.connectToServer().onMessage((message) => {
+            (held ? (each) => held.push(each) : pass)(message);
+        });
+    });
+    await page.goto(`${set.httpUrl(gateway)}/?userId=${name}`);
+    await page.locator('#session', { hasText: 'Session' }).waitFor();
+    held = [];
+    const release = () => {
+        const messages = held;
+        held = null;
+        messages.forEach(pass);
+    };
+    return { page, release };
+}
+
 describe('calls', OPTIONS, () => {
     test('one is accepted across two gateways, and hung up', async () => {
         const alice = await browser.newPage();
@@ -157,15 +179,12 @@ describe('calls', OPTIONS, () => {
     });
 
     test('two who call each other are in one call', async () => {
-        const [alice, bob] = [await signIn('alice', 0), await signIn('bob', 1)];
-        for (const [page, name] of [
-            [alice, 'bob'],
-            [bob, 'alice'],
-        ]) {
-            await page.locator('#callee').fill(name);
-        }
-        const press = (page) => page.locator('#dial-voice').click({ noWaitAfter: true });
-        await Promise.all([press(alice), press(bob)]);
+        const alice = await signIn('alice', 0);
+        const { page: bob, release } = await signInHeld('bob', 1);
+        await dial(alice, 'bob');
+        await alice.locator('#log-list li.good', { hasText: 'call-start' }).waitFor();
+        await dial(bob, 'alice'); /* does not know yet that alice is calling */
+        release();
         await Promise.all([whenCall(alice, 'connected'), whenCall(bob, 'connected')]);
         await alice.getByRole('button', { name: 'Hang up' }).click();
         await whenOver(bob, /alice.* hung up/);
