@@ -215,6 +215,72 @@ describe('calls', OPTIONS, () => {
     });
 });
 
+/* Runs in a page before anything else. `window.pitches`: what sounds; `window.notes`: what was
+ * notified of, in a page that nobody looks at and that may notify. */
+function listenIn() {
+    window.pitches = [];
+    window.notes = [];
+    window.OscillatorNode = class extends OscillatorNode {
+        constructor(context, options) {
+            super(context, options);
+            window.pitches.push(options.frequency);
+        }
+    };
+    window.Notification = class {
+        static permission = 'granted';
+        constructor(title, { body }) {
+            window.notes.push(`${title}: ${body}`);
+        }
+        close() {
+            window.notes.push('closed');
+        }
+    };
+    Object.defineProperty(document, 'hidden', { get: () => true });
+}
+
+describe('ringing', OPTIONS, () => {
+    const heard = (page) => page.evaluate(() => [window.pitches, window.notes]);
+
+    test('sounds once a gesture has allowed it, notifies, and can be silenced', async () => {
+        const alice = await signIn('alice', 0, { prepare: listenIn });
+        const bob = await signIn('bob', 1, { prepare: listenIn });
+        await bob.getByText('Click anywhere').waitFor();
+        await dial(alice, 'bob', { video: true });
+        await whenCall(bob, 'incoming');
+        assert.deepEqual(await heard(bob), [[], ['alice is calling: Incoming video call']]);
+        await bob.locator('#caller-name').click();
+        await bob.evaluate(
+            () =>
+                new Promise((resolve) => {
+                    const look = () =>
+                        window.pitches.length > 0 ? resolve() : requestAnimationFrame(look);
+                    look();
+                }),
+        );
+        assert.deepEqual((await heard(bob))[0], [440, 554]);
+        await alice.locator('#call-state', { hasText: 'Ringing' }).waitFor();
+        assert.deepEqual((await heard(alice))[0], [425, 450]);
+        await bob.getByRole('button', { name: 'Silence' }).click();
+        assert.equal(await bob.getByRole('button', { name: 'Silence' }).count(), 0);
+        await bob.getByRole('button', { name: 'Decline' }).click();
+        await whenOver(alice, /bob.* declined/);
+        assert.equal((await heard(bob))[1].at(-1), 'closed');
+    });
+
+    test('is silent with the ringer off, also after the page is loaded anew', async () => {
+        const alice = await signIn('alice', 0);
+        const bob = await signIn('bob', 1, { prepare: listenIn });
+        await bob.getByRole('button', { name: 'Ringer on' }).click();
+        await bob.reload();
+        await whenLink(bob, 'online');
+        await bob.getByRole('button', { name: 'Ringer off' }).waitFor();
+        await bob.locator('#my-name').click();
+        await dial(alice, 'bob');
+        await whenCall(bob, 'incoming');
+        assert.deepEqual((await heard(bob))[0], []);
+    });
+});
+
 describe('several devices', OPTIONS, () => {
     test('the ones that did not answer say so', async () => {
         const alice = await signIn('alice', 0);
