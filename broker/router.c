@@ -206,6 +206,9 @@ void router_tick(struct router *router, uint64_t now_ms)
     }
     router_calls_tick(router, now_ms);
     router_answer_done(router, now_ms);
+    if (router->transfers.count == 0) {
+        pool_drain(&router->transfers.pool);
+    }
 }
 
 bool router_needs_tick(const struct router *router)

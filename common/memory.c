@@ -6,6 +6,7 @@ enum {
     INTERVAL_MS = 2000,
     /* So much must have become free to make it worth the walk through the heap. */
     WORTH_BYTES = 2 * 1024 * 1024,
+    WORTH_AT_REST_BYTES = 128 * 1024, /* where nothing has moved since the last look */
 };
 
 static void on_due(struct loop_timer *timer)
@@ -15,7 +16,9 @@ static void on_due(struct loop_timer *timer)
     if (free_bytes < keeper->kept_bytes) {
         keeper->kept_bytes = free_bytes;
     }
-    if (free_bytes - keeper->kept_bytes >= WORTH_BYTES) {
+    bool is_at_rest = free_bytes == keeper->last_free_bytes;
+    keeper->last_free_bytes = free_bytes;
+    if (free_bytes - keeper->kept_bytes >= (is_at_rest ? WORTH_AT_REST_BYTES : WORTH_BYTES)) {
         (void)malloc_trim(0);
         keeper->kept_bytes = free_bytes;
     }

@@ -8,6 +8,7 @@ struct memory_keeper {
     struct loop *loop;
     struct loop_timer timer;
     size_t kept_bytes; /* free, and of no use to the kernel, when it was asked for last */
+    size_t last_free_bytes;
 };
 
 /* Looks every few seconds from now on, until the loop is freed. */

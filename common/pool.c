@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+/* So that a trickle of messages does not call malloc for each. */
+enum { DRAIN_MIN_BYTES = 64 * 1024 };
+
 struct pool_block {
     struct pool_block *next;
 };
@@ -28,12 +31,20 @@ void pool_init(struct pool *pool, size_t kept_max_bytes)
 
 void pool_fini(struct pool *pool)
 {
+    pool->kept_bytes = 0;
     for (size_t i = 0; i < POOL_CLASS_COUNT; i++) {
         while (pool->free_blocks[i] != NULL) {
             struct pool_block *block = pool->free_blocks[i];
             pool->free_blocks[i] = block->next;
             free(block);
         }
+    }
+}
+
+void pool_drain(struct pool *pool)
+{
+    if (pool->kept_bytes > DRAIN_MIN_BYTES) {
+        pool_fini(pool);
     }
 }
 

@@ -23,6 +23,9 @@ void pool_init(struct pool *pool, size_t kept_max_bytes);
 /* All blocks must have been returned. */
 void pool_fini(struct pool *pool);
 
+/* Gives back what lies free, if that is much: for the end of a burst. */
+void pool_drain(struct pool *pool);
+
 /* At least `bytes` of memory, aligned for any type, not cleared. NULL: no memory. */
 void *pool_take(struct pool *pool, size_t bytes);
 /* `bytes` as it was taken with. */

@@ -15,12 +15,16 @@ enum {
 static const char from_key[] = "\"from\":";
 static const char from_device_key[] = "\"fromDevice\":";
 
+/* What put_word writes at most behind the key. */
+static size_t word_max_bytes(size_t value_bytes)
+{
+    return value_bytes * ESCAPED_BYTE_MAX_BYTES + QUOTES_AND_COMMA_BYTES;
+}
+
 size_t call_message_payload_max_bytes(size_t text_bytes)
 {
-    static const size_t names_bytes =
-        ESCAPED_BYTE_MAX_BYTES * (USER_ID_MAX_BYTES + DEVICE_ID_MAX_BYTES);
-    return text_bytes + strlen(from_key) + strlen(from_device_key) + names_bytes +
-           (size_t)2 * QUOTES_AND_COMMA_BYTES;
+    return text_bytes + strlen(from_key) + word_max_bytes(USER_ID_MAX_BYTES) +
+           strlen(from_device_key) + word_max_bytes(DEVICE_ID_MAX_BYTES);
 }
 
 /* Splits a text behind its opening brace: appends what is before, returns what is behind. */

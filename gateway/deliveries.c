@@ -5,6 +5,7 @@
 
 enum {
     SPARE_MAX = 4096,
+    SPARE_AT_REST_MAX = 64,
     RING_FIRST_CAP = 256,
     RING_SHRINK_DIVISOR = 8, /* a ring that is used less than this is halved */
 };
@@ -104,6 +105,11 @@ void deliveries_expire(struct deliveries *all, uint64_t now_ms)
     if (all->index != NULL && delivery_index_is_idle(all->index)) {
         delivery_index_free(all->index);
         all->index = NULL;
+    }
+    if (deliveries_are_empty(all) && all->spare_count > SPARE_AT_REST_MAX) {
+        free_list(all->spare);
+        all->spare = NULL;
+        all->spare_count = 0;
     }
 }
 

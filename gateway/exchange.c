@@ -207,6 +207,9 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
                         message->was_sent ? OUTCOME_UNCONFIRMED : OUTCOME_UNAVAILABLE,
                         slice_of(NULL, 0));
     }
+    if (exchange_unanswered_count(exchange) == 0) {
+        pool_drain(&exchange->unanswered.pool);
+    }
     evict_slow_readers(exchange, now_ms);
     deliveries_expire(&exchange->deliveries, now_ms);
 }

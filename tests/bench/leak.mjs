@@ -11,8 +11,9 @@ const MESSAGES = 50000000;
 const PARTS = 10;
 const GROWTH_MAX = 0.02;
 const SLICE_MAX_S = 30;
-/* Longer than a delivery is remembered for repeats (--outcome-timeout-ms) and a user held. */
-const SETTLE_MS = 12000;
+/* Longer than a delivery is remembered for repeats (--outcome-timeout-ms) and a user held, and then
+ * two looks of the process that finds itself at rest and gives back what is free. */
+const SETTLE_MS = 20000;
 const CHURN = { churn: true, 'connect-rate': 100000, 'source-addresses': 64 };
 const CALLS = { pairs: 100, 'in-flight': 16, together: true };
 

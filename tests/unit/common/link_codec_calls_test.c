@@ -236,26 +236,6 @@ static void test_only_a_call_s_message_has_a_scope(void **state)
     free(bytes);
 }
 
-/* Whoever decodes it finds no party, whatever was there before. */
-static void test_without_a_call_the_party_is_empty(void **state)
-{
-    (void)state;
-    struct link_record record;
-    memset(&record, 0xff, sizeof record);
-    struct slice batch = variants[0].bytes;
-    assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
-    assert_int_equal(record.submit.call_id.len, 0);
-    assert_int_equal(record.submit.party.user_id.len, 0);
-    assert_int_equal(record.submit.party.device_id.len, 0);
-    assert_int_equal(record.submit.party.reason.len, 0);
-    assert_int_equal(record.submit.party.message_hash, 0);
-    assert_false(record.submit.party.is_device_scope);
-    memset(&record, 0xff, sizeof record);
-    batch = variants[2].bytes;
-    assert_int_equal(link_record_decode(&batch, &record), PARSE_DONE);
-    assert_int_equal(record.deliver.expires_ms, 0);
-}
-
 /* That is said by the flag, and in no other way. */
 static void test_an_expiry_of_zero_is_bad(void **state)
 {
@@ -305,7 +285,6 @@ int main(void)
         cmocka_unit_test(test_string_bounds),
         cmocka_unit_test(test_a_state_has_a_bound),
         cmocka_unit_test(test_only_a_call_s_message_has_a_scope),
-        cmocka_unit_test(test_without_a_call_the_party_is_empty),
         cmocka_unit_test(test_an_expiry_of_zero_is_bad),
         cmocka_unit_test(test_the_overhead_covers_the_longest),
     };
