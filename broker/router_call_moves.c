@@ -208,10 +208,26 @@ static bool make_move(struct router *router, const struct router_arrival *arriva
     return true;
 }
 
+/* The device that won accepts, and nothing is known of what it did: it won at a broker before this
+ * one, which another leg told of, and it has not heard so. */
+static bool is_accept_again(const struct call_leg *leg, const struct link_submit *submit)
+{
+    return submit->type == CALL_TYPE_ACCEPT && leg->call->state == CALL_ANSWERED &&
+           leg->call->answered == leg && leg->last_move == 0 &&
+           (submit->party.message_hash != 0 || submit->is_repeat);
+}
+
+static bool is_again(const struct call_leg *leg, const struct link_submit *submit)
+{
+    uint64_t hash = submit->party.message_hash;
+    return (hash != 0 && leg->last_move == hash) || is_accept_again(leg, submit);
+}
+
 /* The same message again: its sender had not heard of its outcome. */
 static bool repeat_move(struct router *router, const struct router_arrival *arrival,
                         struct call_leg *leg)
 {
+    leg->last_move = arrival->record->submit.party.message_hash;
     if (!arrival->record->submit.is_repeat) {
         return refuse(router, arrival, OUTCOME_DELIVERED, slice_none);
     }
@@ -237,7 +253,7 @@ bool router_on_call_submit(struct router *router, const struct router_arrival *a
     }
     const struct user *sender = directory_find_user(&router->directory, party->user_id);
     struct call_leg *leg = calls_find_leg(call, sender, party->device_id);
-    if (leg != NULL && party->message_hash != 0 && leg->last_move == party->message_hash) {
+    if (leg != NULL && is_again(leg, submit)) {
         return repeat_move(router, arrival, leg);
     }
     struct call_ruling ruling =

@@ -190,6 +190,74 @@ describe('a broker that is killed', () => {
     });
 });
 
+describe('a broker that is killed again and again', () => {
+    const CASTS = 6;
+    const KILLS = 12;
+    const IN_DOUBT = ['unconfirmed', 'unavailable'];
+
+    /* As PROTOCOL.md has it: the same message again until it is known what became of it. */
+    async function insists(device, type, to, callId) {
+        const id = fresh('m');
+        for (;;) {
+            const outcome = await device.says(type, to, callId, { id });
+            if (!IN_DOUBT.includes(outcome)) {
+                return outcome;
+            }
+        }
+    }
+
+    /* A call from start to end, both of bob's devices at it; each hears what it should, once. */
+    async function play({ alice, bob, desk, phone, laptop }, callId) {
+        assert.equal(await insists(desk, 'start', bob, callId), 'ack');
+        await phone.hears('start', callId);
+        await laptop.hears('start', callId);
+        const results = await Promise.all([
+            insists(phone, 'accept', alice, callId),
+            insists(laptop, 'accept', alice, callId),
+        ]);
+        const [winner, loser] = results[0] === 'ack' ? [phone, laptop] : [laptop, phone];
+        assert.deepEqual(results.toSorted(), ['ack', 'answered-elsewhere'], callId);
+        assert.equal((await desk.hears('accept', callId)).fromDevice, winner.deviceId);
+        assert.equal((await loser.hears('cancel', callId)).reason, 'answered-elsewhere');
+        assert.equal(await insists(winner, 'offer', alice, callId), 'ack');
+        await desk.hears('offer', callId);
+        /* A broker that never knew of it says that there is none: it has been ended before. */
+        assert.ok(['ack', 'no-such-call'].includes(await insists(desk, 'end', bob, callId)));
+        await winner.hears('end', callId);
+    }
+
+    test('under a stream of calls: each goes its way', { timeout }, async (context) => {
+        const set = await startSet({ gateways: 3 });
+        const casts = await Promise.all(Array.from({ length: CASTS }, () => cast(set)));
+        let isOver = false;
+        let played = 0;
+        const streams = Promise.all(
+            casts.map(async (all) => {
+                while (!isOver) {
+                    await play(all, fresh('storm'));
+                    played++;
+                }
+                for (const device of all.devices) {
+                    await device.hearsNothingMore();
+                }
+            }),
+        );
+        const stop = () => (isOver = true);
+        streams.then(stop, stop);
+        for (let kill = 0; kill < KILLS && !isOver; kill++) {
+            const goal = played + 5 + kill;
+            while (played < goal && !isOver) {
+                await new Promise((resolve) => setImmediate(resolve));
+            }
+            await replaceBroker(set);
+        }
+        isOver = true;
+        await streams;
+        context.diagnostic(`${played} calls, ${KILLS} brokers`);
+        await set.stop();
+    });
+});
+
 describe('a broker that is killed, and time', () => {
     test('it rings no longer than it was to', { timeout }, async () => {
         const set = await startSet({ gateways: 3, brokerFlags: { 'ring-ms': 4 * SOON_MS } });

@@ -68,6 +68,6 @@ describe('a gateway', () => {
             { encoding: 'utf8', timeout },
         );
         assert.equal(status, 1);
-        assert.match(stderr, /^error start-failed .*--queue-max-bytes must be at least 1000/m);
+        assert.match(stderr, /^error start-failed .*--queue-max-bytes must be at least 1001\d{3} /m);
     });
 });

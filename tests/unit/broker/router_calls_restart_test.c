@@ -118,6 +118,42 @@ static void test_an_accept_that_the_caller_never_got_is_said_again(void **state)
     call_world_fini(&world);
 }
 
+/* The broker told alice's gateway, and died before it told that of bob's phone. */
+static void init_winner_has_not_heard(struct call_world *world)
+{
+    init_calling(world);
+    struct kept_leg phones[CALL_LEGS_MAX];
+    memcpy(phones, world->legs, sizeof phones);
+    MAKE(world, BOB, .type = CALL_TYPE_ACCEPT, .text = "accept", .hash = 2);
+    clear_words(world);
+    for (size_t i = 0; i < CALL_LEGS_MAX; i++) {
+        for (size_t j = 0; j < CALL_LEGS_MAX && phones[i].session_id == 11; j++) {
+            if (world->legs[j].session_id == 11) {
+                world->legs[j] = phones[i];
+            }
+        }
+    }
+    all_come_again(world);
+    clear_words(world);
+}
+
+static void test_the_winner_that_had_not_heard_so_has_won(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_winner_has_not_heard(&world);
+    world.seqs[1]--; /* its gateway sends it again */
+    MAKE(&world, BOB, .type = CALL_TYPE_ACCEPT, .text = "accept", .hash = 2, .is_repeat = true);
+    assert_words(&world, "1<accept 1=delivered");
+    MAKE(&world, BOB, .type = CALL_TYPE_ACCEPT, .text = "accept", .hash = 3);
+    assert_words(&world, "2=bad-state:answered");
+    call_world_fini(&world);
+    init_winner_has_not_heard(&world);
+    MAKE(&world, BOB, .type = CALL_TYPE_ACCEPT, .text = "accept", .hash = 2); /* its client does */
+    assert_words(&world, "2=delivered");
+    call_world_fini(&world);
+}
+
 static void test_a_device_that_rings_on_is_told(void **state)
 {
     (void)state;
@@ -180,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_a_ringing_call_still_ends_in_time),
         cmocka_unit_test(test_a_party_that_is_not_back_is_waited_for),
         cmocka_unit_test(test_an_accept_that_the_caller_never_got_is_said_again),
+        cmocka_unit_test(test_the_winner_that_had_not_heard_so_has_won),
         cmocka_unit_test(test_a_device_that_rings_on_is_told),
         cmocka_unit_test(test_a_leg_that_is_no_leg_ends_the_link),
         cmocka_unit_test(test_a_part_in_somebody_elses_call_is_refused),
