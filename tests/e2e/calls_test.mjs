@@ -8,6 +8,7 @@ import { startSet } from './harness.mjs';
 
 const timeout = 60000;
 const RING_MS = 60000;
+const MESSAGE_MAX_BYTES = 65536;
 const SOON_MS = 500;
 const CALLEES_MOVES = ['ringing', 'accept', 'reject'];
 const CALL_MOVES = [...CALLEES_MOVES, 'cancel', 'end', 'offer', 'answer', 'candidate'];
@@ -339,6 +340,32 @@ describe('a call, move by move', () => {
             await phone.hears('end');
         }
         leaveAll({ devices });
+    });
+
+    test('the largest message, from the longest names', { timeout }, async () => {
+        const alice = `"${fresh('"')}`.padEnd(128, '"');
+        const bob = fresh('bob');
+        const desk = await Device.connect(set, 0, alice, '"'.repeat(64));
+        const phone = await Device.connect(set, 1, bob, 'phone');
+        const callId = fresh('call').padEnd(64, '"');
+        const start = { type: 'call-start', to: bob, callId, id: 1, data: '' };
+        const room = MESSAGE_MAX_BYTES - JSON.stringify(start).length;
+        const more = { id: 1, data: 'x'.repeat(room) };
+        await desk.does('start', bob, callId, more);
+        const heard = await phone.hears('start');
+        assert.deepEqual([heard.from, heard.fromDevice], [alice, desk.deviceId]);
+        assert.equal(heard.data, more.data);
+        /* It is kept for devices that come, and for those that are away. */
+        const laptop = await Device.connect(set, 2, bob, 'laptop');
+        assert.equal((await laptop.hears('start')).data, more.data);
+        await phone.does('accept', alice, callId);
+        await desk.hears('accept');
+        await phone.goAway();
+        const id = desk.send('offer', bob, callId, { id: 1, data: 'x'.repeat(room - 1) });
+        const back = await phone.comeBack(0);
+        assert.equal((await back.hears('offer')).data.length, room - 1);
+        assert.equal((await desk.outcomeOf(id)).type, 'ack');
+        leaveAll({ devices: [desk, laptop, back] });
     });
 
     test('users of any spelling are named in what the server says', { timeout }, async () => {
@@ -829,6 +856,49 @@ describe('a connection that is lost', () => {
         }
         assert.equal((await all.desk.outcomeOf(id)).type, 'ack');
         leaveAll(all);
+    });
+
+    test('again and again, in good order or replaced: nothing is lost, all in order', { timeout }, async () => {
+        const HOPS = 40;
+        const A_HOP = 20;
+        const all = await answered(set);
+        const { alice, bob, desk, callId } = all;
+        let { phone } = all;
+        const ids = [];
+        const numbers = [];
+        const take = ({ client }) =>
+            numbers.push(...client.inbox.splice(0).map(({ data }) => data.n ?? data.type));
+        const sendSome = () => {
+            for (let i = 0; i < A_HOP; i++) {
+                ids.push(desk.send('candidate', bob, callId, { n: ids.length }));
+            }
+        };
+        for (let hop = 0; hop < HOPS; hop++) {
+            const old = phone;
+            sendSome();
+            if (hop % 2 === 0) {
+                await old.goAway();
+                sendSome();
+                phone = await old.comeBack(hop % 3);
+            } else {
+                phone = await old.comeBack(hop % 3);
+                assert.equal((await old.client.ended).code, 4501);
+            }
+            take(old);
+            sendSome();
+            await phone.does('candidate', alice, callId, { hop });
+            assert.equal((await desk.hears('candidate')).hop, hop);
+        }
+        for (const id of ids) {
+            assert.equal((await desk.outcomeOf(id)).type, 'ack');
+        }
+        await phone.settle();
+        take(phone);
+        assert.deepEqual(numbers, [...ids.keys()]);
+        await desk.does('end', bob, callId);
+        await phone.hears('end');
+        leaveAll(all);
+        phone.leave();
     });
 
     test('a callee who has just gone is waited for; a new device will do', { timeout }, async () => {
