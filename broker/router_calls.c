@@ -120,6 +120,23 @@ void router_call_notify_callees(struct router *router, struct call *call,
 
 /* ---- to whom a message goes ---- */
 
+/* Not to a session that has had a later one of that call, or has had this one. Other calls, and
+ * plain messages, have an order of their own. */
+static void give(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                 struct session *session)
+{
+    uint64_t instance_id = router->slots[session->slot].instance_id;
+    bool is_same =
+        leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
+    router_number(router, transfer);
+    if ((!is_same || leg->handed_number < transfer->number) &&
+        router_hand_over(router, transfer, session)) {
+        leg->handed_number = transfer->number;
+        leg->handed_session_id = session->id;
+        leg->handed_instance_id = instance_id;
+    }
+}
+
 /* Hands it to the leg's device, or notes that it is not there. */
 static void hand_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
                     uint64_t now_ms)
@@ -127,7 +144,7 @@ static void hand_to(struct router *router, struct transfer *transfer, struct cal
     struct session *session = call_leg_session(leg);
     bool is_released = leg->hold != NULL && transfer->hold == leg->hold;
     if (session != NULL && (leg->hold == NULL || is_released)) {
-        router_deliver_to(router, transfer, session);
+        give(router, transfer, leg, session);
         return;
     }
     struct call_leg *before = transfer->missed;
@@ -204,8 +221,9 @@ void router_calls_deliver(struct router *router, struct transfer *transfer, uint
     }
     for (struct session *session = directory_first_of_user(call->callee); session != NULL;
          session = directory_next_of_user(session)) {
-        if (leg_for(router, transfer, session) != NULL) {
-            router_deliver_to(router, transfer, session);
+        struct call_leg *leg = leg_for(router, transfer, session);
+        if (leg != NULL) {
+            give(router, transfer, leg, session);
         }
     }
 }
