@@ -370,6 +370,23 @@ static void test_what_comes_back_undelivered_waits_for_its_device(void **state)
     call_world_fini(&world);
 }
 
+static void test_a_device_that_is_one_too_many_at_once(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_calling(&world);
+    uint64_t since_ms = world.base.now_ms - 1;
+    for (uint64_t id = 12; id < 12 + WORLD_DEVICES_MAX; id++) {
+        char device[] = {(char)('a' + id - 12), '\0'};
+        come(&world, id, "bob", device);
+    }
+    call_world_flow(&world);
+    world.words[0] = '\0';
+    assert_true(world_send_attach(&world.base, 2, 29, since_ms, "bob", "old"));
+    assert_words(&world, "");
+    call_world_fini(&world);
+}
+
 static void test_the_end_waits_for_a_device_that_is_back_before_it(void **state)
 {
     (void)state;
@@ -483,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_when_all_ringing_devices_stay_away_the_caller_hears),
         cmocka_unit_test(test_an_away_device_hears_of_the_end_when_it_is_back),
         cmocka_unit_test(test_what_comes_back_undelivered_waits_for_its_device),
+        cmocka_unit_test(test_a_device_that_is_one_too_many_at_once),
         cmocka_unit_test(test_the_end_waits_for_a_device_that_is_back_before_it),
         cmocka_unit_test(test_a_notice_to_a_gateway_that_dies_is_said_again),
         cmocka_unit_test(test_repeats_are_harmless),
