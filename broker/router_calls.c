@@ -128,9 +128,16 @@ static void give(struct router *router, struct transfer *transfer, struct call_l
     uint64_t instance_id = router->slots[session->slot].instance_id;
     bool is_same =
         leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
+    bool is_again =
+        is_same && (leg->handed_number >= transfer->number && transfer->number > 0);
+    bool rings_again = is_same && leg->is_rung_apart && transfer->is_start;
+    if (is_again || rings_again) {
+        return;
+    }
     router_number(router, transfer);
-    if ((!is_same || leg->handed_number < transfer->number) &&
-        router_hand_over(router, transfer, session)) {
+    if (router_hand_over(router, transfer, session)) {
+        bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
+        leg->is_rung_apart = (is_same && leg->is_rung_apart) || (is_ours && transfer->rings);
         leg->handed_number = transfer->number;
         leg->handed_session_id = session->id;
         leg->handed_instance_id = instance_id;
@@ -172,12 +179,13 @@ static struct call_leg *leg_for(struct router *router, struct transfer *transfer
     return leg != NULL && !leg->is_out && leg != call->caller ? leg : NULL;
 }
 
-void router_calls_copy_to(struct router *router, const struct transfer *transfer,
+void router_calls_copy_to(struct router *router, struct transfer *transfer,
                           struct call_leg *leg, uint64_t now_ms)
 {
     struct transfer *copy =
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
     if (copy != NULL) {
+        transfer->has_copies = true;
         copy->number = transfer->number;
         copy->rings = transfer->rings;
         router_send_on(router, copy, now_ms);
@@ -325,6 +333,9 @@ void router_calls_done(struct router *router, struct transfer *transfer, uint64_
         }
     } else if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
         router_calls_copy_to(router, transfer, transfer->missed, now_ms);
+    }
+    if (is_refused && transfer->has_copies) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED); /* one of them may get there */
     }
     if (transfer->is_start && is_refused) {
         start_missed(router, transfer, now_ms);
