@@ -434,6 +434,8 @@ static void test_repeats_are_harmless(void **state)
     assert_words(&world, "4=delivered");
     MAKE(&world, ALICE, .type = CALL_TYPE_START, .text = "start", .hash = 9);
     assert_words(&world, "3=call-exists");
+    MAKE(&world, ALICE, .type = CALL_TYPE_START, .text = "start", .hash = 1);
+    assert_words(&world, "4=no-such-call");
     assert_int_equal(world.report_count, 1);
     call_world_fini(&world);
 }
