@@ -33,7 +33,7 @@ struct session {
     struct user *user;
     struct session_link of_user;
     struct session_link of_slot;
-    uint64_t last_handed; /* no transfer with a lower number may be handed to it any more */
+    uint64_t last_handed; /* no plain transfer with a lower number may be handed to it any more */
     uint32_t slot;
     uint32_t legs; /* unanswered ones to this session */
     bool has_left;

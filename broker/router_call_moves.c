@@ -63,6 +63,10 @@ static bool start_again(struct router *router, const struct router_arrival *arri
     if (!is_same) {
         return refuse(router, arrival, OUTCOME_CALL_EXISTS, slice_none);
     }
+    if (call->state == CALL_ENDED) {
+        /* Whoever says it again may not have heard of the end. */
+        return refuse(router, arrival, OUTCOME_NO_SUCH_CALL, slice_none);
+    }
     if (submit->is_repeat && call->state < CALL_ANSWERED && call->start == NULL) {
         send_start(router, arrival, call);
         return true;

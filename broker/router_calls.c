@@ -120,6 +120,30 @@ void router_call_notify_callees(struct router *router, struct call *call,
 
 /* ---- to whom a message goes ---- */
 
+/* Not to a session that has had a later one of that call, or has had this one. Other calls, and
+ * plain messages, have an order of their own. */
+static void give(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                 struct session *session)
+{
+    uint64_t instance_id = router->slots[session->slot].instance_id;
+    bool is_same =
+        leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
+    bool is_again =
+        is_same && (leg->handed_number >= transfer->number && transfer->number > 0);
+    bool rings_again = is_same && leg->is_rung_apart && transfer->is_start;
+    if (is_again || rings_again) {
+        return;
+    }
+    router_number(router, transfer);
+    if (router_hand_over(router, transfer, session)) {
+        bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
+        leg->is_rung_apart = (is_same && leg->is_rung_apart) || (is_ours && transfer->rings);
+        leg->handed_number = transfer->number;
+        leg->handed_session_id = session->id;
+        leg->handed_instance_id = instance_id;
+    }
+}
+
 /* Hands it to the leg's device, or notes that it is not there. */
 static void hand_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
                     uint64_t now_ms)
@@ -127,7 +151,7 @@ static void hand_to(struct router *router, struct transfer *transfer, struct cal
     struct session *session = call_leg_session(leg);
     bool is_released = leg->hold != NULL && transfer->hold == leg->hold;
     if (session != NULL && (leg->hold == NULL || is_released)) {
-        router_deliver_to(router, transfer, session);
+        give(router, transfer, leg, session);
         return;
     }
     struct call_leg *before = transfer->missed;
@@ -155,12 +179,13 @@ static struct call_leg *leg_for(struct router *router, struct transfer *transfer
     return leg != NULL && !leg->is_out && leg != call->caller ? leg : NULL;
 }
 
-void router_calls_copy_to(struct router *router, const struct transfer *transfer,
+void router_calls_copy_to(struct router *router, struct transfer *transfer,
                           struct call_leg *leg, uint64_t now_ms)
 {
     struct transfer *copy =
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
     if (copy != NULL) {
+        transfer->has_copies = true;
         copy->number = transfer->number;
         copy->rings = transfer->rings;
         router_send_on(router, copy, now_ms);
@@ -204,8 +229,9 @@ void router_calls_deliver(struct router *router, struct transfer *transfer, uint
     }
     for (struct session *session = directory_first_of_user(call->callee); session != NULL;
          session = directory_next_of_user(session)) {
-        if (leg_for(router, transfer, session) != NULL) {
-            router_deliver_to(router, transfer, session);
+        struct call_leg *leg = leg_for(router, transfer, session);
+        if (leg != NULL) {
+            give(router, transfer, leg, session);
         }
     }
 }
@@ -307,6 +333,9 @@ void router_calls_done(struct router *router, struct transfer *transfer, uint64_
         }
     } else if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
         router_calls_copy_to(router, transfer, transfer->missed, now_ms);
+    }
+    if (is_refused && transfer->has_copies) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED); /* one of them may get there */
     }
     if (transfer->is_start && is_refused) {
         start_missed(router, transfer, now_ms);

@@ -69,7 +69,9 @@ void router_give_up(struct router *router, struct hold *hold, uint64_t now_ms);
 void router_answer_done(struct router *router, uint64_t now_ms);
 /* Hands a done transfer to all whom it concerns. */
 void router_send_on(struct router *router, struct transfer *transfer, uint64_t now_ms);
-/* Hands it to one session, unless that has had a later one. */
-void router_deliver_to(struct router *router, struct transfer *transfer, struct session *session);
+/* Gives it its number, if it has none yet. */
+void router_number(struct router *router, struct transfer *transfer);
+/* Hands it to one session. False: there is no room; that is noted. */
+bool router_hand_over(struct router *router, struct transfer *transfer, struct session *session);
 void router_put_submit_outcome(struct router *router, uint32_t slot, uint64_t seq,
                                enum outcome outcome, struct slice detail, bool is_awaited);

@@ -77,12 +77,12 @@ static bool has_room_for(const struct slot *slot, const struct transfer *transfe
     return needed + reserve <= buffer_room(slot->out);
 }
 
-static void deliver(struct router *router, struct transfer *transfer, struct session *session)
+bool router_hand_over(struct router *router, struct transfer *transfer, struct session *session)
 {
     if (!has_room_for(&router->slots[session->slot], transfer) ||
         !transfers_add_leg(&router->transfers, transfer, session)) {
         transfer_note(transfer, OUTCOME_OVERLOADED);
-        return;
+        return false;
     }
     struct link_record record = {.kind = LINK_DELIVER};
     record.deliver.source_instance_id = transfer->key.source_instance_id;
@@ -94,19 +94,25 @@ static void deliver(struct router *router, struct transfer *transfer, struct ses
     record.deliver.expires_ms = router_calls_expiry(transfer);
     record.deliver.payload = transfer_payload(transfer);
     router_put(router, session->slot, &record);
-    session->last_handed = transfer->number;
     router->delivers++;
+    return true;
 }
 
-/* Not to those that it would reach behind its successors: it has come back from sessions that were
- * there before them. */
-void router_deliver_to(struct router *router, struct transfer *transfer, struct session *session)
+void router_number(struct router *router, struct transfer *transfer)
 {
     if (transfer->number == 0) {
         transfer->number = ++router->last_number;
     }
-    if (session->last_handed < transfer->number) {
-        deliver(router, transfer, session);
+}
+
+/* Not to those that it would reach behind its successors: it has come back from sessions that were
+ * there before them. */
+static void deliver_to(struct router *router, struct transfer *transfer, struct session *session)
+{
+    router_number(router, transfer);
+    if (session->last_handed < transfer->number &&
+        router_hand_over(router, transfer, session)) {
+        session->last_handed = transfer->number;
     }
 }
 
@@ -117,7 +123,7 @@ void router_send_on(struct router *router, struct transfer *transfer, uint64_t n
     } else {
         struct session *session = directory_first_of_user(transfer->user);
         for (; session != NULL; session = directory_next_of_user(session)) {
-            router_deliver_to(router, transfer, session);
+            deliver_to(router, transfer, session);
         }
     }
     transfer->hold = NULL;

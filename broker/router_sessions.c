@@ -118,7 +118,10 @@ bool router_on_attach(struct router *router, const struct router_arrival *arriva
     }
     router_put_session(router, arrival->slot, LINK_ATTACHED, attach->session_id);
     evict_beyond_max(router, user, arrival->now_ms);
-    router_calls_attached(router, newcomer, arrival->now_ms);
+    /* One that is back after its link had ended can be the oldest itself. */
+    if (directory_find_session(&router->directory, arrival->slot, attach->session_id) != NULL) {
+        router_calls_attached(router, newcomer, arrival->now_ms);
+    }
     router_settle(router, user, arrival->now_ms);
     return true;
 }

@@ -50,6 +50,7 @@ struct transfer {
     bool is_repeat;
     bool is_awaited; /* link_codec.h */
     bool is_start;   /* the call-start of its call */
+    bool has_copies; /* to devices that it missed: what becomes of them is not its outcome */
     bool rings;      /* that, or one said again to a device that came later */
     uint8_t payload[];
 };

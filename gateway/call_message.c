@@ -8,15 +8,14 @@
 #include <assert.h>
 #include <cjson/cJSON.h>
 
-/* The members that concern us; all others are only carried through. In the order of the length of
- * their keys: see members_by_key_bytes. */
+/* The members that concern us, the usual ones first; all others are only carried through. */
 enum our_member {
+    OUR_TYPE,
     OUR_TO,
     OUR_ID,
-    OUR_TYPE,
+    OUR_CALL_ID,
     OUR_FROM,
     OUR_SCOPE,
-    OUR_CALL_ID,
     OUR_REASON,
     OUR_SERVER,
     OUR_FROM_DEVICE,
@@ -41,13 +40,14 @@ static_assert(ESCAPED_BYTE_MAX_BYTES *
                   JSON_ARENA_BYTES,
               "the strings of one message fit into the arena");
 
-#define KEY_BYTES(string) (sizeof(string) - 1)
+#define KEY(string) .key = (string), .key_len = sizeof(string) - 1
 
 static const char bad_scope[] = "`scope` is neither `device` nor `all`";
 
 /* What may stand in a member, and what to say where it does not hold. NULL: no fault. */
 static const struct rule {
     const char *key;
+    size_t key_len;
     size_t max_bytes; /* of the decoded string, or of an integer's digits */
     const char *is_doubled;
     const char *is_missing;
@@ -57,63 +57,37 @@ static const struct rule {
     const char *is_empty;
     const char *has_control;
 } rules[OUR_MEMBER_COUNT] = {
-    [OUR_TYPE] = {.key = "type",
+    [OUR_TYPE] = {KEY("type"),
                   .max_bytes = TYPE_MAX_BYTES, /* a longer one is unknown, which is no fault yet */
-                  .is_doubled = "`type` occurs twice",
-                  .is_missing = "`type` is missing",
+                  .is_doubled = "`type` occurs twice", .is_missing = "`type` is missing",
                   .is_wrong_kind = "`type` is not a string",
                   .has_nul = "`type` contains a NUL character"},
-    [OUR_TO] = {.key = "to",
-                .max_bytes = USER_ID_MAX_BYTES,
-                .is_doubled = "`to` occurs twice",
-                .is_missing = "`to` is missing",
-                .is_wrong_kind = "`to` is not a string",
+    [OUR_TO] = {KEY("to"), .max_bytes = USER_ID_MAX_BYTES, .is_doubled = "`to` occurs twice",
+                .is_missing = "`to` is missing", .is_wrong_kind = "`to` is not a string",
                 .has_nul = "`to` contains a NUL character",
-                .is_too_long = "`to` is longer than 128 bytes",
-                .is_empty = "`to` is empty",
+                .is_too_long = "`to` is longer than 128 bytes", .is_empty = "`to` is empty",
                 .has_control = "`to` contains a control character"},
-    [OUR_FROM] = {.key = "from", .is_doubled = "`from` occurs twice"},
-    [OUR_ID] = {.key = "id",
-                .max_bytes = MESSAGE_ID_MAX_BYTES,
-                .is_doubled = "`id` occurs twice",
+    [OUR_FROM] = {KEY("from"), .is_doubled = "`from` occurs twice"},
+    [OUR_ID] = {KEY("id"), .max_bytes = MESSAGE_ID_MAX_BYTES, .is_doubled = "`id` occurs twice",
                 .is_wrong_kind = "`id` is neither a string nor an integer",
                 .has_nul = "`id` contains a NUL character",
                 .is_too_long = "`id` is longer than 64 bytes"},
-    [OUR_CALL_ID] = {.key = "callId",
-                     .max_bytes = CALL_ID_MAX_BYTES,
+    [OUR_CALL_ID] = {KEY("callId"), .max_bytes = CALL_ID_MAX_BYTES,
                      .is_doubled = "`callId` occurs twice",
                      .is_wrong_kind = "`callId` is not a string",
                      .has_nul = "`callId` contains a NUL character",
                      .is_too_long = "`callId` is longer than 64 bytes",
                      .is_empty = "`callId` is empty"},
     /* These concern us in a call only. */
-    [OUR_SCOPE] = {.key = "scope",
-                   .max_bytes = SCOPE_MAX_BYTES,
-                   .is_doubled = "`scope` occurs twice",
-                   .is_wrong_kind = bad_scope,
-                   .has_nul = bad_scope,
-                   .is_too_long = bad_scope},
-    [OUR_REASON] = {.key = "reason", .is_doubled = "`reason` occurs twice"},
-    [OUR_SERVER] = {.key = "server", .is_doubled = "`server` occurs twice"},
-    [OUR_FROM_DEVICE] = {.key = "fromDevice", .is_doubled = "`fromDevice` occurs twice"},
-    [OUR_EXPIRES_IN_MS] = {.key = "expiresInMs", .is_doubled = "`expiresInMs` occurs twice"},
+    [OUR_SCOPE] = {KEY("scope"), .max_bytes = SCOPE_MAX_BYTES, .is_doubled = "`scope` occurs twice",
+                   .is_wrong_kind = bad_scope, .has_nul = bad_scope, .is_too_long = bad_scope},
+    [OUR_REASON] = {KEY("reason"), .is_doubled = "`reason` occurs twice"},
+    [OUR_SERVER] = {KEY("server"), .is_doubled = "`server` occurs twice"},
+    [OUR_FROM_DEVICE] = {KEY("fromDevice"), .is_doubled = "`fromDevice` occurs twice"},
+    [OUR_EXPIRES_IN_MS] = {KEY("expiresInMs"), .is_doubled = "`expiresInMs` occurs twice"},
 };
 
-/* Most keys of others are told from ours by their length alone: ours of that length are those from
- * `begin` on, before `end`. */
-static const struct member_range {
-    uint8_t begin;
-    uint8_t end;
-} members_by_key_bytes[KEY_MAX_BYTES + 1] = {
-    [KEY_BYTES("to")] = {OUR_TO, OUR_TYPE},
-    [KEY_BYTES("type")] = {OUR_TYPE, OUR_SCOPE},
-    [KEY_BYTES("scope")] = {OUR_SCOPE, OUR_CALL_ID},
-    [KEY_BYTES("callId")] = {OUR_CALL_ID, OUR_FROM_DEVICE},
-    [KEY_BYTES("fromDevice")] = {OUR_FROM_DEVICE, OUR_EXPIRES_IN_MS},
-    [KEY_BYTES("expiresInMs")] = {OUR_EXPIRES_IN_MS, OUR_MEMBER_COUNT},
-};
-
-/* Those that are the server's word, in any message and in a call. */
+/* What only the server may say: the first PLAIN_WORD_COUNT in any message, the others in a call. */
 static const enum our_member words_of_server[CALL_MESSAGE_CUTS_MAX] = {
     OUR_FROM, OUR_FROM_DEVICE, OUR_EXPIRES_IN_MS, OUR_SERVER};
 enum { PLAIN_WORD_COUNT = 1 };
@@ -121,18 +95,26 @@ enum { PLAIN_WORD_COUNT = 1 };
 /* One message while its members are looked at. */
 struct reading {
     struct json_member members[OUR_MEMBER_COUNT]; /* the first of each that is there */
-    bool is_there[OUR_MEMBER_COUNT];
-    bool is_doubled[OUR_MEMBER_COUNT];
-    const char *complaint; /* the first fault; NULL: none so far */
+    unsigned there;                               /* which are, a bit each */
+    unsigned doubled;                             /* which are there again */
+    const char *complaint;                        /* the first fault; NULL: none so far */
 };
 
 static void reading_init(struct reading *reading)
 {
-    for (size_t i = 0; i < OUR_MEMBER_COUNT; i++) {
-        reading->is_there[i] = false;
-        reading->is_doubled[i] = false;
-    }
+    reading->there = 0;
+    reading->doubled = 0;
     reading->complaint = NULL;
+}
+
+static unsigned bit_of(enum our_member ours)
+{
+    return 1U << ours;
+}
+
+static bool is_there(const struct reading *reading, enum our_member ours)
+{
+    return (reading->there & bit_of(ours)) != 0;
 }
 
 static bool complain(struct reading *reading, const char *complaint)
@@ -177,13 +159,10 @@ static bool find_our_member(const struct json_text *key, enum our_member *member
     }
     struct slice decoded;
     bool is_decoded = decode(key, &decoded);
-    if (is_decoded && decoded.len <= KEY_MAX_BYTES) {
-        const struct member_range *range = &members_by_key_bytes[decoded.len];
-        for (size_t i = range->begin; i < range->end; i++) {
-            if (memcmp(decoded.data, rules[i].key, decoded.len) == 0) {
-                *member = (enum our_member)i;
-                break;
-            }
+    for (size_t i = 0; is_decoded && i < OUR_MEMBER_COUNT; i++) {
+        if (slice_equal(decoded, slice_of(rules[i].key, rules[i].key_len))) {
+            *member = (enum our_member)i;
+            break;
         }
     }
     if (key->has_escape) {
@@ -207,10 +186,10 @@ static bool find_members(struct reading *reading, struct slice text)
         if (ours == OUR_MEMBER_COUNT) {
             continue;
         }
-        if (reading->is_there[ours]) {
-            reading->is_doubled[ours] = true;
+        if (is_there(reading, ours)) {
+            reading->doubled |= bit_of(ours);
         } else {
-            reading->is_there[ours] = true;
+            reading->there |= bit_of(ours);
             reading->members[ours] = member;
         }
     }
@@ -220,10 +199,10 @@ static bool find_members(struct reading *reading, struct slice text)
 /* True: the member is there once. */
 static bool is_single(struct reading *reading, enum our_member ours)
 {
-    if (reading->is_doubled[ours]) {
+    if ((reading->doubled & bit_of(ours)) != 0) {
         return complain(reading, rules[ours].is_doubled);
     }
-    return reading->is_there[ours] || complain(reading, rules[ours].is_missing);
+    return is_there(reading, ours) || complain(reading, rules[ours].is_missing);
 }
 
 /* The decoded value of a member that is to be a string. False: absent or faulty; *value is left
@@ -266,7 +245,7 @@ static void read_id(struct reading *reading, struct slice *id)
 {
     const struct json_member *member = &reading->members[OUR_ID];
     struct slice decoded;
-    if (reading->is_there[OUR_ID] && member->kind == JSON_INTEGER && is_single(reading, OUR_ID)) {
+    if (is_there(reading, OUR_ID) && member->kind == JSON_INTEGER && is_single(reading, OUR_ID)) {
         if (member->value.len > rules[OUR_ID].max_bytes) {
             complain(reading, rules[OUR_ID].is_too_long);
             return;
@@ -322,7 +301,7 @@ static void find_cuts(const struct reading *reading, struct call_message *messag
     const struct json_member *words[CALL_MESSAGE_CUTS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < word_count; i++) {
-        if (reading->is_there[words_of_server[i]]) {
+        if (is_there(reading, words_of_server[i])) {
             words[count++] = &reading->members[words_of_server[i]];
         }
     }

@@ -107,10 +107,13 @@ static void check_offline(struct sim_slot *slot, uint64_t seq)
     }
 }
 
-static void learn_deliver(struct sim_world *world, const struct link_deliver *deliver)
+static void learn_deliver(struct sim_world *world, uint32_t slot,
+                          const struct link_deliver *deliver)
 {
     uint32_t message = 0;
     if (sim_ledger_find(&world->ledger, deliver->payload, &message)) {
+        sim_trace_note(&world->trace, SIM_EVENT_ROUTED, message, slot,
+                       deliver->session_id & UINT32_MAX, 0);
         world->ledger.messages[message].is_routed = true;
     }
 }
@@ -127,7 +130,7 @@ static void learn_directory(struct sim_slot *slot, const struct link_record *rec
 static void learn_message(struct sim_slot *slot, const struct link_record *record)
 {
     if (record->kind == LINK_DELIVER) {
-        learn_deliver(slot->broker->world, &record->deliver);
+        learn_deliver(slot->broker->world, slot->number, &record->deliver);
     } else if (record->kind == LINK_SUBMIT_OUTCOME &&
                record->submit_outcome.outcome == OUTCOME_USER_OFFLINE) {
         check_offline(slot, record->submit_outcome.seq);

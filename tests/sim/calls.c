@@ -129,11 +129,18 @@ static void say(struct sim_world *world, struct sim_client *client, struct sim_m
     sim_gateway_read(&world->gateways[client->gateway], client, sent);
 }
 
+/* True: having decided, the device does not think again. */
+static bool decides(enum call_type type)
+{
+    return type == CALL_TYPE_ACCEPT || type == CALL_TYPE_REJECT;
+}
+
 /* True: that move is pending, or there are too many. */
 static bool must_wait(const struct sim_world *world, const struct sim_part *part,
                       enum call_type type)
 {
-    bool is_pending = part->pending_count == SIM_PENDING_MAX;
+    bool is_pending = part->pending_count == SIM_PENDING_MAX ||
+                      (part->pending_count > 0 && decides(type));
     for (uint32_t i = 0; i < part->pending_count; i++) {
         is_pending = is_pending || world->ledger.messages[part->pending[i]].type == type;
     }

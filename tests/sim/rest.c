@@ -116,7 +116,9 @@ static void probe_undisturbed(struct sim_world *world)
     uint32_t end_probe = world->ledger.message_count;
     wait_for_rest(world);
     for (uint32_t i = first_probe; i < end_probe; i++) {
-        check_undisturbed(world, i);
+        if (world->ledger.messages[i].call == sim_no_call) {
+            check_undisturbed(world, i);
+        }
     }
 }
 

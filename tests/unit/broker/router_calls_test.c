@@ -370,6 +370,23 @@ static void test_what_comes_back_undelivered_waits_for_its_device(void **state)
     call_world_fini(&world);
 }
 
+static void test_a_device_that_is_one_too_many_at_once(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_calling(&world);
+    uint64_t since_ms = world.base.now_ms - 1;
+    for (uint64_t i = 0; i < WORLD_DEVICES_MAX; i++) {
+        char device[] = {(char)('a' + i), '\0'};
+        come(&world, i < 8 ? 12 + i : 14 + i, "bob", device);
+    }
+    call_world_flow(&world);
+    world.words[0] = '\0';
+    assert_true(world_send_attach(&world.base, 0, 9, since_ms, "bob", "old"));
+    assert_words(&world, "");
+    call_world_fini(&world);
+}
+
 static void test_the_end_waits_for_a_device_that_is_back_before_it(void **state)
 {
     (void)state;
@@ -417,6 +434,8 @@ static void test_repeats_are_harmless(void **state)
     assert_words(&world, "4=delivered");
     MAKE(&world, ALICE, .type = CALL_TYPE_START, .text = "start", .hash = 9);
     assert_words(&world, "3=call-exists");
+    MAKE(&world, ALICE, .type = CALL_TYPE_START, .text = "start", .hash = 1);
+    assert_words(&world, "4=no-such-call");
     assert_int_equal(world.report_count, 1);
     call_world_fini(&world);
 }
@@ -483,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_when_all_ringing_devices_stay_away_the_caller_hears),
         cmocka_unit_test(test_an_away_device_hears_of_the_end_when_it_is_back),
         cmocka_unit_test(test_what_comes_back_undelivered_waits_for_its_device),
+        cmocka_unit_test(test_a_device_that_is_one_too_many_at_once),
         cmocka_unit_test(test_the_end_waits_for_a_device_that_is_back_before_it),
         cmocka_unit_test(test_a_notice_to_a_gateway_that_dies_is_said_again),
         cmocka_unit_test(test_repeats_are_harmless),
