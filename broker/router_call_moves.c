@@ -1,6 +1,8 @@
 /* What is submitted to a call: who may, what it does to the call, and where it goes. */
 #include "broker/router_calls.h"
 
+#include <assert.h>
+
 /* All that rings together keeps at most one part in so many of what transfers may keep. */
 enum { PAYLOAD_SHARE_DIVISOR = 4 };
 
@@ -267,6 +269,7 @@ bool router_on_call_submit(struct router *router, const struct router_arrival *a
         return refuse(router, arrival, ruling.refusal,
                       names_state ? slice_from_string(call_state_name(call->state)) : slice_none);
     }
+    assert(leg != NULL); /* one without a leg may do nothing */
     const struct user *peer = call_peer_of(leg);
     if (!slice_equal(submit->to, slice_of(peer->id, peer->id_len))) {
         return refuse(router, arrival, OUTCOME_NOT_IN_CALL, slice_none);

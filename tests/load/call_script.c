@@ -95,5 +95,10 @@ bool call_script_check(const struct call_script *script, const struct call_line 
     size_t words = buffer_len(scratch);
     put_members(scratch, script, line);
     put_data(scratch, words + script->message_bytes - 1);
-    return !scratch->failed && slice_equal(text, buffer_slice(scratch));
+    if (scratch->failed) {
+        return false;
+    }
+    struct slice expected = buffer_slice(scratch);
+    assert(expected.data != NULL);
+    return slice_equal(text, expected);
 }
