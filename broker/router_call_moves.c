@@ -32,7 +32,9 @@ static struct transfer *open_transfer(struct router *router, const struct router
     struct transfer *transfer = transfers_open(&router->transfers, &start);
     if (transfer == NULL) {
         refuse(router, arrival, OUTCOME_OVERLOADED, slice_none);
+        return NULL;
     }
+    router_number(router, transfer);
     return transfer;
 }
 

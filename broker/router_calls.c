@@ -51,7 +51,11 @@ struct transfer *router_call_open_own(struct router *router, struct call_leg *le
         .deadline_ms = deadline_ms,
         .payload = payload,
     };
-    return transfers_open(&router->transfers, &start);
+    struct transfer *transfer = transfers_open(&router->transfers, &start);
+    if (transfer != NULL) {
+        router_number(router, transfer);
+    }
+    return transfer;
 }
 
 /* What the server says to one device, for the party at the other end or for the other devices. */
@@ -128,13 +132,11 @@ static void give(struct router *router, struct transfer *transfer, struct call_l
     uint64_t instance_id = router->slots[session->slot].instance_id;
     bool is_same =
         leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
-    bool is_again =
-        is_same && (leg->handed_number >= transfer->number && transfer->number > 0);
+    bool is_again = is_same && leg->handed_number >= transfer->number;
     bool rings_again = is_same && leg->is_rung_apart && transfer->is_start;
     if (is_again || rings_again) {
         return;
     }
-    router_number(router, transfer);
     if (router_hand_over(router, transfer, session)) {
         bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
         leg->is_rung_apart = (is_same && leg->is_rung_apart) || (is_ours && transfer->rings);

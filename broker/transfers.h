@@ -37,7 +37,8 @@ struct transfer {
     struct call *call;              /* NULL: it belongs to none */
     struct call_leg *call_leg;      /* it is for that device alone; NULL: for all it concerns */
     struct call_leg *missed;        /* the device that it came back from last; NULL: none */
-    uint64_t number;                /* rises with each one that is sent; 0: it never was */
+    uint64_t number;                /* rises with each one that is sent; 0: a plain one that never
+                                       was. Those of calls have one from the beginning */
     uint64_t expires_ms;            /* while it is under way: unconfirmed from then on */
     uint64_t deadline_ms;           /* not to be delivered from then on */
     struct transfer_leg *first_leg; /* the unanswered ones, in the order in which they were added */
