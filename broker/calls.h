@@ -66,6 +66,7 @@ struct call {
     uint32_t transfers;     /* that refer to it or to a leg of it */
     bool is_restored;       /* a broker before this one opened it */
     bool is_start_repeated; /* its sender does not hear of its outcome any more */
+    bool is_accept_known;   /* the caller has the accept */
     bool is_rung_later;     /* a device that came while it rang was told of it */
     enum call_state state;
     uint8_t id_len;

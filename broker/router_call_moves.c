@@ -207,6 +207,7 @@ static bool make_move(struct router *router, const struct router_arrival *arriva
     }
     struct transfer *transfer = open_transfer(router, arrival, call, other_end(leg));
     if (transfer != NULL) {
+        transfer->is_accept = action == CALL_ANSWER;
         router_send_on(router, transfer, arrival->now_ms);
         note_move(leg, action, submit->party.message_hash);
         apply(router, call, leg, action, submit->party.reason, arrival->now_ms);
@@ -218,13 +219,16 @@ static bool make_move(struct router *router, const struct router_arrival *arriva
 static bool repeat_move(struct router *router, const struct router_arrival *arrival,
                         struct call_leg *leg)
 {
-    if (!arrival->record->submit.is_repeat) {
+    bool is_unheard_accept = leg->call->state == CALL_ANSWERED && leg == leg->call->answered &&
+                             !leg->call->is_accept_known;
+    if (!arrival->record->submit.is_repeat && !is_unheard_accept) {
         return refuse(router, arrival, OUTCOME_DELIVERED, slice_none);
     }
     /* A broker before this one may have died before the other end was told; gateways know a repeat
      * that they have had. */
     struct transfer *transfer = open_transfer(router, arrival, leg->call, other_end(leg));
     if (transfer != NULL) {
+        transfer->is_accept = is_unheard_accept;
         router_send_on(router, transfer, arrival->now_ms);
     }
     return true;

@@ -5,6 +5,9 @@
 #include "broker/leg_state.h"
 #include "broker/notice.h"
 
+/* How often the same is said again to a device that may have it. */
+enum { AGAIN_MAX = 8 };
+
 /* ---- what is said ---- */
 
 /* Tells the gateway of the leg's device what it is to keep. */
@@ -132,13 +135,14 @@ static void give(struct router *router, struct transfer *transfer, struct call_l
     uint64_t instance_id = router->slots[session->slot].instance_id;
     bool is_same =
         leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
-    bool is_again = is_same && leg->handed_number >= transfer->number;
+    bool is_again = is_same && (leg->handed_number > transfer->number ||
+                                (leg->handed_number == transfer->number && !transfer->is_repeat));
     bool rings_again = is_same && leg->is_rung_apart && transfer->is_start;
     if (is_again || rings_again) {
         return;
     }
     if (router_hand_over(router, transfer, session)) {
-        bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
+        bool is_ours = transfer->key.source_instance_id == router->config.instance_id;
         leg->is_rung_apart = (is_same && leg->is_rung_apart) || (is_ours && transfer->rings);
         leg->handed_number = transfer->number;
         leg->handed_session_id = session->id;
@@ -321,19 +325,31 @@ static void start_missed(struct router *router, struct transfer *transfer, uint6
     }
 }
 
-void router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+/* True: its device may not have it, and must. */
+static bool must_be_said_again(const struct transfer *transfer, uint64_t now_ms)
 {
+    /* What never left is not said again at once: there is no room for it. */
+    bool has_left = transfer->expires_ms > 0;
+    bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
+                                transfer->outcome == OUTCOME_OVERLOADED);
+    bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
+    return is_lost && (is_ours || transfer->is_accept) && transfer->call_leg != NULL &&
+           transfer->deadline_ms > now_ms && transfer->again_count < AGAIN_MAX;
+}
+
+bool router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
     bool is_refused =
         transfer->outcome != OUTCOME_DELIVERED && transfer->outcome != OUTCOME_UNCONFIRMED;
-    if (transfer->source_slot == TRANSFER_NO_SLOT) {
-        /* What never left is not said again at once: there is no room for it. */
-        bool has_left = transfer->expires_ms > 0;
-        bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
-                                    transfer->outcome == OUTCOME_OVERLOADED);
-        if (is_lost && transfer->deadline_ms > now_ms) {
-            router_calls_copy_to(router, transfer, transfer->call_leg, now_ms);
-        }
-    } else if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
+    if (transfer->is_accept && transfer->outcome == OUTCOME_DELIVERED) {
+        call->is_accept_known = true;
+    }
+    if (must_be_said_again(transfer, now_ms)) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED); /* for its sender */
+        return true;
+    }
+    if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
         router_calls_copy_to(router, transfer, transfer->missed, now_ms);
     }
     if (is_refused && transfer->has_copies) {
@@ -342,4 +358,5 @@ void router_calls_done(struct router *router, struct transfer *transfer, uint64_
     if (transfer->is_start && is_refused) {
         start_missed(router, transfer, now_ms);
     }
+    return false;
 }

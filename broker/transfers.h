@@ -50,6 +50,8 @@ struct transfer {
     uint32_t payload_len;
     bool is_repeat;
     bool is_awaited; /* link_codec.h */
+    uint8_t again_count; /* how often it was said again */
+    bool is_accept;      /* of its call */
     bool is_start;   /* the call-start of its call */
     bool has_copies; /* to devices that it missed: what becomes of them is not its outcome */
     bool rings;      /* that, or one said again to a device that came later */
@@ -74,7 +76,8 @@ struct transfers {
     size_t *leg_counts; /* unanswered ones to each slot */
 };
 
-/* The source of what the broker says itself, or says again: nobody waits for an outcome. */
+/* The source of what the broker says itself, or says again, or whose sender's gateway is not there:
+ * nobody waits for an outcome. */
 enum { TRANSFER_NO_SLOT = UINT32_MAX };
 
 /* What a message is when it comes. */
@@ -110,6 +113,9 @@ void transfers_close(struct transfers *all, struct transfer *transfer);
 /* False: too many are under way to that slot, or no memory. */
 MUST_CHECK bool transfers_add_leg(struct transfers *all, struct transfer *transfer,
                                   struct session *session);
+/* Done, it is to be sent once more, for nobody who waits for its outcome. Whoever has had it knows it
+ * for a repeat. */
+void transfer_say_again(struct transfer *transfer);
 /* The outcome of a leg that was never sent. */
 void transfer_note(struct transfer *transfer, enum outcome outcome);
 /* No more legs: it is under way, or done if it has none. `expires_ms` must not fall from one call
@@ -130,8 +136,8 @@ void transfers_answer(struct transfers *all, struct transfer *transfer, uint32_t
                       uint64_t session_id, enum outcome outcome);
 /* Those under way whose time has come are unconfirmed, and done. */
 void transfers_expire(struct transfers *all, uint64_t now_ms);
-/* Legs to that slot are unconfirmed; transfers from it that are under way are closed. None may be
- * done. */
+/* Legs to that slot are unconfirmed; plain transfers from it that are under way are closed, those of
+ * calls go on without it. None may be done. */
 void transfers_end_slot(struct transfers *all, uint32_t slot);
 
 /* NULL: none is. */
