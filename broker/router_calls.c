@@ -127,26 +127,34 @@ void router_call_notify_callees(struct router *router, struct call *call,
 
 /* ---- to whom a message goes ---- */
 
-/* Not to a session that has had a later one of that call, or has had this one. Other calls, and
- * plain messages, have an order of their own. */
+/* True: the session has had it, or a later one of that call, or the same call-start under another
+ * name. Other calls, and plain messages, have an order of their own. */
+static bool has_had(const struct call_leg *leg, const struct transfer *transfer)
+{
+    const struct transfer_key *key = &transfer->key;
+    bool rings_again =
+        transfer->rings && leg->rung_seq != 0 &&
+        (leg->rung_seq != key->seq || leg->rung_instance_id != key->source_instance_id);
+    return rings_again || leg->handed_number > transfer->number ||
+           (leg->handed_number == transfer->number && !transfer->is_repeat);
+}
+
 static void give(struct router *router, struct transfer *transfer, struct call_leg *leg,
                  struct session *session)
 {
     uint64_t instance_id = router->slots[session->slot].instance_id;
-    bool is_same =
-        leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
-    bool is_again = is_same && (leg->handed_number > transfer->number ||
-                                (leg->handed_number == transfer->number && !transfer->is_repeat));
-    bool rings_again = is_same && leg->is_rung_apart && transfer->is_start;
-    if (is_again || rings_again) {
-        return;
-    }
-    if (router_hand_over(router, transfer, session)) {
-        bool is_ours = transfer->key.source_instance_id == router->config.instance_id;
-        leg->is_rung_apart = (is_same && leg->is_rung_apart) || (is_ours && transfer->rings);
-        leg->handed_number = transfer->number;
+    if (leg->handed_session_id != session->id || leg->handed_instance_id != instance_id) {
         leg->handed_session_id = session->id;
         leg->handed_instance_id = instance_id;
+        leg->handed_number = 0;
+        leg->rung_seq = 0;
+    }
+    if (!has_had(leg, transfer) && router_hand_over(router, transfer, session)) {
+        leg->handed_number = transfer->number;
+        if (transfer->rings) {
+            leg->rung_instance_id = transfer->key.source_instance_id;
+            leg->rung_seq = transfer->key.seq;
+        }
     }
 }
 

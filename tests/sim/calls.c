@@ -210,7 +210,8 @@ bool sim_calls_must_find(const struct sim_world *world, const struct sim_message
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user)
 {
     struct sim_calls *calls = &world->calls;
-    if (calls->count == SIM_CALLS_MAX || !client->session->wants_news) {
+    if (calls->count == SIM_CALLS_MAX || !client->session->wants_news ||
+        world->devices[place_of(client)] != client) {
         return;
     }
     uint32_t number = calls->count++;
