@@ -273,6 +273,7 @@ static void say_pending_again(struct sim_world *world, struct sim_client *client
         return;
     }
     if (++part->tries > TRIES_MAX) {
+        part->pending_count = 0;
         return;
     }
     for (uint32_t i = 0; i < part->pending_count; i++) {
@@ -299,7 +300,7 @@ static void react(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[number].parts[part_no];
     struct sim_client *client = speaker(world, number, part_no);
-    if (client == NULL || (world->is_noisy && sim_random_once_in(&world->random, 2))) {
+    if (client == NULL || (world->is_noisy && !sim_random_once_in(&world->random, 4))) {
         return;
     }
     if (part->says_again) {
