@@ -208,6 +208,7 @@ static bool make_move(struct router *router, const struct router_arrival *arriva
     struct transfer *transfer = open_transfer(router, arrival, call, other_end(leg));
     if (transfer != NULL) {
         transfer->is_accept = action == CALL_ANSWER;
+        transfer->is_last_word = action > CALL_ANSWER;
         router_send_on(router, transfer, arrival->now_ms);
         note_move(leg, action, submit->party.message_hash);
         apply(router, call, leg, action, submit->party.reason, arrival->now_ms);
@@ -229,6 +230,7 @@ static bool repeat_move(struct router *router, const struct router_arrival *arri
     struct transfer *transfer = open_transfer(router, arrival, leg->call, other_end(leg));
     if (transfer != NULL) {
         transfer->is_accept = is_unheard_accept;
+        transfer->is_last_word = leg->call->state == CALL_ENDED;
         router_send_on(router, transfer, arrival->now_ms);
     }
     return true;

@@ -81,6 +81,7 @@ void router_call_notify(struct router *router, struct call_leg *leg, enum call_t
     struct transfer *transfer =
         router_call_open_own(router, leg, buffer_slice(&router->scratch), now_ms + patience_ms);
     if (transfer != NULL) {
+        transfer->is_last_word = true;
         router_send_on(router, transfer, now_ms);
     }
 }
@@ -164,13 +165,16 @@ static void hand_to(struct router *router, struct transfer *transfer, struct cal
 {
     struct session *session = call_leg_session(leg);
     bool is_released = leg->hold != NULL && transfer->hold == leg->hold;
+    if (leg->is_out && !transfer->is_last_word) {
+        return; /* the call has gone on without it */
+    }
     if (session != NULL && (leg->hold == NULL || is_released)) {
         give(router, transfer, leg, session);
         return;
     }
     struct call_leg *before = transfer->missed;
     transfer->missed = leg;
-    if (before != NULL) {
+    if (before != NULL && before != leg) {
         router_calls_copy_to(router, transfer, before, now_ms);
     }
 }
@@ -202,6 +206,7 @@ void router_calls_copy_to(struct router *router, struct transfer *transfer,
         transfer->has_copies = true;
         copy->number = transfer->number;
         copy->rings = transfer->rings;
+        copy->is_last_word = transfer->is_last_word;
         router_send_on(router, copy, now_ms);
     }
 }

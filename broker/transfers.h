@@ -52,6 +52,7 @@ struct transfer {
     bool is_awaited; /* link_codec.h */
     uint8_t again_count; /* how often it was said again */
     bool is_accept;      /* of its call */
+    bool is_last_word;   /* it ends its call, also for devices that are out of it by then */
     bool is_start;   /* the call-start of its call */
     bool has_copies; /* to devices that it missed: what becomes of them is not its outcome */
     bool rings;      /* that, or one said again to a device that came later */
