@@ -222,6 +222,9 @@ static bool repeat_move(struct router *router, const struct router_arrival *arri
 {
     bool is_unheard_accept = leg->call->state == CALL_ANSWERED && leg == leg->call->answered &&
                              !leg->call->is_accept_known;
+    if (leg->call->state == CALL_ENDED && arrival->record->submit.type == CALL_TYPE_ACCEPT) {
+        return refuse(router, arrival, OUTCOME_NO_SUCH_CALL, slice_none); /* it is over since */
+    }
     if (!arrival->record->submit.is_repeat && !is_unheard_accept) {
         return refuse(router, arrival, OUTCOME_DELIVERED, slice_none);
     }

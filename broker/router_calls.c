@@ -346,7 +346,7 @@ static bool must_be_said_again(const struct transfer *transfer, uint64_t now_ms)
     bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
                                 transfer->outcome == OUTCOME_OVERLOADED);
     bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
-    return is_lost && (is_ours || transfer->is_accept) && transfer->call_leg != NULL &&
+    return is_lost && (is_ours || transfer->is_accept || transfer->is_last_word) && transfer->call_leg != NULL &&
            transfer->deadline_ms > now_ms && transfer->again_count < AGAIN_MAX;
 }
 
