@@ -66,25 +66,16 @@ static struct call_list *list_of(struct calls *all, enum call_state state)
     }
 }
 
-/* Behind those whose time is over before. Nearly always that is the end. */
-static void list_insert(struct call_list *list, struct call *call)
+static void list_append(struct call_list *list, struct call *call)
 {
-    struct call *before = list->last;
-    while (before != NULL && before->due_ms > call->due_ms) {
-        before = before->prev;
-    }
-    call->prev = before;
-    call->next = before != NULL ? before->next : list->first;
-    if (before != NULL) {
-        before->next = call;
+    call->prev = list->last;
+    call->next = NULL;
+    if (list->last != NULL) {
+        list->last->next = call;
     } else {
         list->first = call;
     }
-    if (call->next != NULL) {
-        call->next->prev = call;
-    } else {
-        list->last = call;
-    }
+    list->last = call;
 }
 
 static void list_remove(struct call_list *list, struct call *call)
@@ -116,7 +107,7 @@ static void move_to(struct calls *all, struct call *call, enum call_state state,
     list_remove(list_of(all, call->state), call);
     call->state = state;
     call->due_ms = due_ms;
-    list_insert(list_of(all, state), call);
+    list_append(list_of(all, state), call);
     drop_payload(all, call);
 }
 
@@ -279,6 +270,7 @@ static void free_call(struct calls *all, struct call *call)
 {
     assert(call->transfers == 0);
     list_remove(list_of(all, call->state), call);
+    all->ended_count -= call->state == CALL_ENDED ? 1 : 0;
     map_remove(&all->by_id, &call->by_id);
     drop_payload(all, call);
     struct user *callee = call->callee;
@@ -341,7 +333,9 @@ struct call *calls_open(struct calls *all, const struct call_start *start)
     memcpy(call->id, start->call_id.data, start->call_id.len);
     directory_count_transfer(start->callee);
     map_insert(&all->by_id, &call->by_id);
-    list_insert(&all->ringing, call);
+    const struct call *last = all->ringing.last;
+    all->is_unsorted = all->is_unsorted || (last != NULL && last->due_ms > call->due_ms);
+    list_append(&all->ringing, call);
     if (!keep_payload(all, call, start->payload) ||
         (call->caller = new_leg(all, call, start->caller, start->device_id)) == NULL) {
         free_call(all, call);
@@ -465,6 +459,15 @@ void calls_answer(struct calls *all, struct call *call, struct call_leg *leg, ui
     move_to(all, call, CALL_ANSWERED, 0);
 }
 
+static bool is_in_use(const struct call *call)
+{
+    bool is_used = call->transfers > 0 || call->caller->hold != NULL;
+    for (const struct call_leg *leg = call->callees; leg != NULL; leg = leg->next_of_call) {
+        is_used = is_used || leg->hold != NULL;
+    }
+    return is_used;
+}
+
 void calls_end(struct calls *all, struct call *call, uint64_t now_ms)
 {
     calls_drop_leg(all, call->caller);
@@ -473,21 +476,51 @@ void calls_end(struct calls *all, struct call *call, uint64_t now_ms)
     }
     move_to(all, call, CALL_ENDED, now_ms + CALLS_ENDED_MS);
     all->count--;
+    all->ended_count++;
+    struct call *oldest = all->ended.first;
+    if (all->ended_count > CALLS_ENDED_MAX && oldest != call && !is_in_use(oldest)) {
+        free_call(all, oldest);
+    }
 }
 
-struct call *calls_first_missed(const struct calls *all, uint64_t now_ms)
+static int compare_due(const void *a, const void *b)
 {
+    const struct call *const *first = a;
+    const struct call *const *second = b;
+    return ((*first)->due_ms > (*second)->due_ms) - ((*first)->due_ms < (*second)->due_ms);
+}
+
+/* Without memory for it they stay as they are: some rings may last longer. */
+static void sort_ringing(struct calls *all)
+{
+    size_t count = 0;
+    for (const struct call *call = all->ringing.first; call != NULL; call = call->next) {
+        count++;
+    }
+    struct call **calls = malloc((count + 1) * sizeof *calls);
+    if (calls == NULL) {
+        return;
+    }
+    size_t i = 0;
+    for (struct call *call = all->ringing.first; call != NULL; call = call->next) {
+        calls[i++] = call;
+    }
+    qsort(calls, count, sizeof *calls, compare_due);
+    all->ringing = (struct call_list){0};
+    for (i = 0; i < count; i++) {
+        list_append(&all->ringing, calls[i]);
+    }
+    free(calls);
+    all->is_unsorted = false;
+}
+
+struct call *calls_first_missed(struct calls *all, uint64_t now_ms)
+{
+    if (all->is_unsorted) {
+        sort_ringing(all);
+    }
     struct call *first = all->ringing.first;
     return first != NULL && first->due_ms <= now_ms ? first : NULL;
-}
-
-static bool is_in_use(const struct call *call)
-{
-    bool is_used = call->transfers > 0 || call->caller->hold != NULL;
-    for (const struct call_leg *leg = call->callees; leg != NULL; leg = leg->next_of_call) {
-        is_used = is_used || leg->hold != NULL;
-    }
-    return is_used;
 }
 
 void calls_forget(struct calls *all, uint64_t now_ms)

@@ -12,8 +12,12 @@
 
 #include "broker/directory.h"
 
-/* Longer than a leg without its device is kept, and than clients repeat messages. */
-enum { CALLS_ENDED_MS = 30000 };
+enum {
+    /* Longer than a leg without its device is kept, and than clients repeat messages. */
+    CALLS_ENDED_MS = 30000,
+    /* So many are remembered; beyond, the one that ended first is forgotten sooner. */
+    CALLS_ENDED_MAX = 16384,
+};
 
 enum call_state { CALL_CALLING, CALL_RINGING, CALL_ANSWERED, CALL_ENDED, CALL_STATE_COUNT };
 
@@ -35,12 +39,13 @@ struct call_leg {
     struct call_leg *next_of_call; /* the callee's */
     struct call *call;
     struct user *user;
-    struct hold *hold;  /* kept by holds.h; NULL: the device is there, or the leg is out */
-    uint64_t handed_number; /* of the last transfer that its device was handed in this call */
+    struct hold *hold;           /* kept by holds.h; NULL: the device is there, or the leg is out */
+    uint64_t handed_number;      /* of the last transfer that its device was handed in this call */
     uint64_t handed_instance_id; /* to that session of that gateway */
     uint64_t handed_session_id;
-    uint64_t last_move; /* the message_hash of what it did last (link_codec.h); 0: none */
-    bool is_rung_apart; /* that session got the call-start from us, and knows it by our name only */
+    uint64_t rung_instance_id; /* the name under which that session knows the call-start */
+    uint64_t rung_seq;         /* 0: it does not */
+    uint64_t last_move;        /* the message_hash of what it did last (link_codec.h); 0: none */
     bool is_out;
     bool is_listed; /* among its user's */
     uint8_t device_id_len;
@@ -62,10 +67,12 @@ struct call {
     struct transfer *start; /* the call-start, while it waits for its outcome */
     uint8_t *payload;       /* of the call-start, while it rings: for devices that come meanwhile */
     uint32_t payload_len;
-    uint64_t start_hash;    /* the message_hash of the call-start; 0: it had no id, or a broker before knew */
-    uint32_t transfers;     /* that refer to it or to a leg of it */
-    bool is_restored;       /* a broker before this one opened it */
+    uint64_t start_hash; /* the message_hash of the call-start; 0: it had no id, or a broker before
+                            knew */
+    uint32_t transfers;  /* that refer to it or to a leg of it */
+    bool is_restored;    /* a broker before this one opened it */
     bool is_start_repeated; /* its sender does not hear of its outcome any more */
+    bool is_accept_known;   /* the caller has the accept */
     bool is_rung_later;     /* a device that came while it rang was told of it */
     enum call_state state;
     uint8_t id_len;
@@ -90,7 +97,9 @@ struct calls {
     struct call_list ringing; /* the first one's time is over first */
     struct call_list answered;
     struct call_list ended;
-    size_t count;         /* those that have not ended */
+    bool is_unsorted; /* those that ring: a broker's start restores them in any order */
+    size_t count;     /* those that have not ended */
+    size_t ended_count;
     size_t payload_bytes; /* of all that ring */
 };
 
@@ -178,7 +187,7 @@ void calls_answer(struct calls *all, struct call *call, struct call_leg *leg, ui
 void calls_end(struct calls *all, struct call *call, uint64_t now_ms);
 
 /* The first that has rung for too long. NULL: none. */
-struct call *calls_first_missed(const struct calls *all, uint64_t now_ms);
+struct call *calls_first_missed(struct calls *all, uint64_t now_ms);
 /* Forgets those that ended long ago. */
 void calls_forget(struct calls *all, uint64_t now_ms);
 

@@ -187,7 +187,9 @@ void holds_end_slot(struct holds *all, uint32_t slot)
     for (struct transfer *transfer = transfers_first_held(all->transfers); transfer != NULL;
          transfer = next) {
         next = transfer->next;
-        if (transfer->source_slot == slot) {
+        if (transfer->source_slot == slot && transfer->call != NULL) {
+            transfer->source_slot = TRANSFER_NO_SLOT;
+        } else if (transfer->source_slot == slot) {
             queue_remove(transfer->hold, transfer);
             all->bytes -= transfer_memory(transfer);
             transfers_close(all->transfers, transfer);

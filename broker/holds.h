@@ -73,7 +73,7 @@ enum { HOLDS_SHARE_DIVISOR = 2 };
 MUST_CHECK bool holds_add(struct holds *all, struct hold *hold, struct transfer *transfer);
 /* Takes the first transfer out, which is done then. NULL: the queue is empty. */
 struct transfer *holds_take(struct holds *all, struct hold *hold);
-/* Closes the transfers from that slot. */
+/* Closes the plain transfers from that slot; those of calls go on without it. */
 void holds_end_slot(struct holds *all, uint32_t slot);
 
 /* The hold in that state that ends first. NULL: none. */

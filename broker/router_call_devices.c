@@ -279,7 +279,9 @@ bool router_on_leg(struct router *router, const struct router_arrival *arrival)
         correct(router, leg, &state, arrival->now_ms);
         return true;
     }
-    leg->last_move = state.last_move;
+    if (leg->last_move == 0) {
+        leg->last_move = state.last_move; /* else its gateway may have missed what came after */
+    }
     router_calls_settle_leg(router, leg, arrival->now_ms);
     return true;
 }

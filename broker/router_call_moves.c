@@ -34,7 +34,9 @@ static struct transfer *open_transfer(struct router *router, const struct router
     struct transfer *transfer = transfers_open(&router->transfers, &start);
     if (transfer == NULL) {
         refuse(router, arrival, OUTCOME_OVERLOADED, slice_none);
+        return NULL;
     }
+    router_number(router, transfer);
     return transfer;
 }
 
@@ -207,6 +209,8 @@ static bool make_move(struct router *router, const struct router_arrival *arriva
     }
     struct transfer *transfer = open_transfer(router, arrival, call, other_end(leg));
     if (transfer != NULL) {
+        transfer->is_accept = action == CALL_ANSWER;
+        transfer->is_last_word = action > CALL_ANSWER;
         router_send_on(router, transfer, arrival->now_ms);
         note_move(leg, action, submit->party.message_hash);
         apply(router, call, leg, action, submit->party.reason, arrival->now_ms);
@@ -233,14 +237,21 @@ static bool is_again(const struct call_leg *leg, const struct link_submit *submi
 static bool repeat_move(struct router *router, const struct router_arrival *arrival,
                         struct call_leg *leg)
 {
+    bool is_unheard_accept = leg->call->state == CALL_ANSWERED && leg == leg->call->answered &&
+                             !leg->call->is_accept_known;
+    if (leg->call->state == CALL_ENDED && arrival->record->submit.type == CALL_TYPE_ACCEPT) {
+        return refuse(router, arrival, OUTCOME_NO_SUCH_CALL, slice_none); /* it is over since */
+    }
     leg->last_move = arrival->record->submit.party.message_hash;
-    if (!arrival->record->submit.is_repeat) {
+    if (!arrival->record->submit.is_repeat && !is_unheard_accept) {
         return refuse(router, arrival, OUTCOME_DELIVERED, slice_none);
     }
     /* A broker before this one may have died before the other end was told; gateways know a repeat
      * that they have had. */
     struct transfer *transfer = open_transfer(router, arrival, leg->call, other_end(leg));
     if (transfer != NULL) {
+        transfer->is_accept = is_unheard_accept;
+        transfer->is_last_word = leg->call->state == CALL_ENDED;
         router_send_on(router, transfer, arrival->now_ms);
     }
     return true;

@@ -5,6 +5,9 @@
 #include "broker/leg_state.h"
 #include "broker/notice.h"
 
+/* How often the same is said again to a device that may have it. */
+enum { AGAIN_MAX = 8 };
+
 /* ---- what is said ---- */
 
 /* Tells the gateway of the leg's device what it is to keep. */
@@ -51,7 +54,11 @@ struct transfer *router_call_open_own(struct router *router, struct call_leg *le
         .deadline_ms = deadline_ms,
         .payload = payload,
     };
-    return transfers_open(&router->transfers, &start);
+    struct transfer *transfer = transfers_open(&router->transfers, &start);
+    if (transfer != NULL) {
+        router_number(router, transfer);
+    }
+    return transfer;
 }
 
 /* What the server says to one device, for the party at the other end or for the other devices. */
@@ -74,6 +81,7 @@ void router_call_notify(struct router *router, struct call_leg *leg, enum call_t
     struct transfer *transfer =
         router_call_open_own(router, leg, buffer_slice(&router->scratch), now_ms + patience_ms);
     if (transfer != NULL) {
+        transfer->is_last_word = true;
         router_send_on(router, transfer, now_ms);
     }
 }
@@ -120,27 +128,34 @@ void router_call_notify_callees(struct router *router, struct call *call,
 
 /* ---- to whom a message goes ---- */
 
-/* Not to a session that has had a later one of that call, or has had this one. Other calls, and
- * plain messages, have an order of their own. */
+/* True: the session has had it, or a later one of that call, or the same call-start under another
+ * name. Other calls, and plain messages, have an order of their own. */
+static bool has_had(const struct call_leg *leg, const struct transfer *transfer)
+{
+    const struct transfer_key *key = &transfer->key;
+    bool rings_again =
+        transfer->rings && leg->rung_seq != 0 &&
+        (leg->rung_seq != key->seq || leg->rung_instance_id != key->source_instance_id);
+    return rings_again || leg->handed_number > transfer->number ||
+           (leg->handed_number == transfer->number && !transfer->is_repeat);
+}
+
 static void give(struct router *router, struct transfer *transfer, struct call_leg *leg,
                  struct session *session)
 {
     uint64_t instance_id = router->slots[session->slot].instance_id;
-    bool is_same =
-        leg->handed_session_id == session->id && leg->handed_instance_id == instance_id;
-    bool is_again =
-        is_same && (leg->handed_number >= transfer->number && transfer->number > 0);
-    bool rings_again = is_same && leg->is_rung_apart && transfer->is_start;
-    if (is_again || rings_again) {
-        return;
-    }
-    router_number(router, transfer);
-    if (router_hand_over(router, transfer, session)) {
-        bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
-        leg->is_rung_apart = (is_same && leg->is_rung_apart) || (is_ours && transfer->rings);
-        leg->handed_number = transfer->number;
+    if (leg->handed_session_id != session->id || leg->handed_instance_id != instance_id) {
         leg->handed_session_id = session->id;
         leg->handed_instance_id = instance_id;
+        leg->handed_number = 0;
+        leg->rung_seq = 0;
+    }
+    if (!has_had(leg, transfer) && router_hand_over(router, transfer, session)) {
+        leg->handed_number = transfer->number;
+        if (transfer->rings) {
+            leg->rung_instance_id = transfer->key.source_instance_id;
+            leg->rung_seq = transfer->key.seq;
+        }
     }
 }
 
@@ -150,13 +165,16 @@ static void hand_to(struct router *router, struct transfer *transfer, struct cal
 {
     struct session *session = call_leg_session(leg);
     bool is_released = leg->hold != NULL && transfer->hold == leg->hold;
+    if (leg->is_out && !transfer->is_last_word) {
+        return; /* the call has gone on without it */
+    }
     if (session != NULL && (leg->hold == NULL || is_released)) {
         give(router, transfer, leg, session);
         return;
     }
     struct call_leg *before = transfer->missed;
     transfer->missed = leg;
-    if (before != NULL) {
+    if (before != NULL && before != leg) {
         router_calls_copy_to(router, transfer, before, now_ms);
     }
 }
@@ -179,8 +197,8 @@ static struct call_leg *leg_for(struct router *router, struct transfer *transfer
     return leg != NULL && !leg->is_out && leg != call->caller ? leg : NULL;
 }
 
-void router_calls_copy_to(struct router *router, struct transfer *transfer,
-                          struct call_leg *leg, uint64_t now_ms)
+void router_calls_copy_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                          uint64_t now_ms)
 {
     struct transfer *copy =
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
@@ -188,6 +206,7 @@ void router_calls_copy_to(struct router *router, struct transfer *transfer,
         transfer->has_copies = true;
         copy->number = transfer->number;
         copy->rings = transfer->rings;
+        copy->is_last_word = transfer->is_last_word;
         router_send_on(router, copy, now_ms);
     }
 }
@@ -319,19 +338,32 @@ static void start_missed(struct router *router, struct transfer *transfer, uint6
     }
 }
 
-void router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+/* True: its device may not have it, and must. */
+static bool must_be_said_again(const struct transfer *transfer, uint64_t now_ms)
 {
+    /* What never left is not said again at once: there is no room for it. */
+    bool has_left = transfer->expires_ms > 0;
+    bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
+                                transfer->outcome == OUTCOME_OVERLOADED);
+    bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
+    return is_lost && (is_ours || transfer->is_accept || transfer->is_last_word) &&
+           transfer->call_leg != NULL && transfer->deadline_ms > now_ms &&
+           transfer->again_count < AGAIN_MAX;
+}
+
+bool router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
     bool is_refused =
         transfer->outcome != OUTCOME_DELIVERED && transfer->outcome != OUTCOME_UNCONFIRMED;
-    if (transfer->source_slot == TRANSFER_NO_SLOT) {
-        /* What never left is not said again at once: there is no room for it. */
-        bool has_left = transfer->expires_ms > 0;
-        bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
-                                    transfer->outcome == OUTCOME_OVERLOADED);
-        if (is_lost && transfer->deadline_ms > now_ms) {
-            router_calls_copy_to(router, transfer, transfer->call_leg, now_ms);
-        }
-    } else if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
+    if (transfer->is_accept && transfer->outcome == OUTCOME_DELIVERED) {
+        call->is_accept_known = true;
+    }
+    if (must_be_said_again(transfer, now_ms)) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED); /* for its sender */
+        return true;
+    }
+    if (transfer->missed != NULL && transfer->call_leg == NULL && !is_refused) {
         router_calls_copy_to(router, transfer, transfer->missed, now_ms);
     }
     if (is_refused && transfer->has_copies) {
@@ -340,4 +372,5 @@ void router_calls_done(struct router *router, struct transfer *transfer, uint64_
     if (transfer->is_start && is_refused) {
         start_missed(router, transfer, now_ms);
     }
+    return false;
 }

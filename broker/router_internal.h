@@ -69,7 +69,8 @@ void router_give_up(struct router *router, struct hold *hold, uint64_t now_ms);
 void router_answer_done(struct router *router, uint64_t now_ms);
 /* Hands a done transfer to all whom it concerns. */
 void router_send_on(struct router *router, struct transfer *transfer, uint64_t now_ms);
-/* Gives it its number, if it has none yet. */
+/* Gives it its number, if it has none yet: plain ones when they are sent, those of calls when they
+ * come, since what waits for one device may have been sent to another. */
 void router_number(struct router *router, struct transfer *transfer);
 /* Hands it to one session. False: there is no room; that is noted. */
 bool router_hand_over(struct router *router, struct transfer *transfer, struct session *session);

@@ -46,12 +46,15 @@ static bool wait_for_user(struct router *router, struct transfer *transfer, uint
 
 static void answer(struct router *router, struct transfer *transfer, uint64_t now_ms)
 {
-    if (transfer->call != NULL) {
-        router_calls_done(router, transfer, now_ms);
-    }
+    bool goes_on = transfer->call != NULL && router_calls_done(router, transfer, now_ms);
     if (transfer->source_slot != TRANSFER_NO_SLOT) {
         put_outcome(router, transfer->source_slot, transfer->key.seq, transfer->outcome,
                     transfer->is_awaited);
+    }
+    if (goes_on) {
+        transfer_say_again(transfer);
+        router_send_on(router, transfer, now_ms);
+        return;
     }
     transfers_close(&router->transfers, transfer);
 }
@@ -110,8 +113,7 @@ void router_number(struct router *router, struct transfer *transfer)
 static void deliver_to(struct router *router, struct transfer *transfer, struct session *session)
 {
     router_number(router, transfer);
-    if (session->last_handed < transfer->number &&
-        router_hand_over(router, transfer, session)) {
+    if (session->last_handed < transfer->number && router_hand_over(router, transfer, session)) {
         session->last_handed = transfer->number;
     }
 }
@@ -194,12 +196,17 @@ bool router_on_submit(struct router *router, const struct router_arrival *arriva
     const struct link_submit *submit = &arrival->record->submit;
     struct slot *source = &router->slots[arrival->slot];
     struct transfer_key key = {.source_instance_id = source->instance_id, .seq = submit->seq};
+    struct transfer *orphan = transfers_find(&router->transfers, key);
     if (!source->is_ready || submit->seq <= source->last_seq ||
-        transfers_find(&router->transfers, key) != NULL) {
+        (orphan != NULL && orphan->source_slot != TRANSFER_NO_SLOT)) {
         return false;
     }
     source->last_seq = submit->seq;
     router->submits++;
+    if (orphan != NULL) {
+        orphan->source_slot = arrival->slot; /* it has been on its way all the time */
+        return true;
+    }
     if (submit->deadline_ms <= arrival->now_ms) {
         put_outcome(router, arrival->slot, submit->seq, OUTCOME_UNAVAILABLE, true);
         return true;

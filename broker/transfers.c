@@ -216,6 +216,15 @@ void transfer_note(struct transfer *transfer, enum outcome outcome)
     }
 }
 
+void transfer_say_again(struct transfer *transfer)
+{
+    assert(transfer->state == TRANSFER_DONE && transfer->first_leg == NULL);
+    transfer->source_slot = TRANSFER_NO_SLOT;
+    transfer->outcome = OUTCOME_USER_OFFLINE;
+    transfer->is_repeat = true;
+    transfer->again_count++;
+}
+
 void transfers_send(struct transfers *all, struct transfer *transfer, uint64_t expires_ms)
 {
     const struct transfer *last = all->lists[TRANSFER_UNDER_WAY].last;
@@ -307,9 +316,11 @@ void transfers_end_slot(struct transfers *all, uint32_t slot)
     for (struct transfer *transfer = all->lists[TRANSFER_UNDER_WAY].first; transfer != NULL;
          transfer = next) {
         next = transfer->next;
-        if (transfer->source_slot == slot) {
+        bool is_from = transfer->source_slot == slot;
+        if (is_from && transfer->call == NULL) {
             transfers_close(all, transfer);
         } else {
+            transfer->source_slot = is_from ? TRANSFER_NO_SLOT : transfer->source_slot;
             end_legs_to(all, transfer, slot);
         }
     }

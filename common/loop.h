@@ -64,7 +64,7 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 void loop_retire(struct loop *loop, struct loop_retired *retired,
                  void (*free_fn)(struct loop_retired *retired));
 
-/* Blocks SIGTERM and SIGINT for this thread and those it will start, and calls `on_signal` from
- * the loop instead. Call before any thread is started. False: the kernel refused. */
+/* Blocks SIGTERM, SIGINT and SIGHUP for this thread and those it will start, and calls `on_signal`
+ * from the loop instead. Call before any thread is started. False: the kernel refused. */
 MUST_CHECK bool loop_watch_signals(struct loop *loop, void (*on_signal)(void *arg, int signal_no),
                                    void *arg);

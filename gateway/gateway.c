@@ -5,6 +5,7 @@
 #include "gateway/listener.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -87,8 +88,8 @@ static void on_drain_step(struct loop_timer *timer)
 static void on_signal(void *arg, int signal_no)
 {
     struct gateway *gateway = arg;
-    if (gateway->phase != GATEWAY_SERVING) {
-        return;
+    if (signal_no == SIGHUP || gateway->phase != GATEWAY_SERVING) {
+        return; /* whoever rotates the broker's call log may mean all of us */
     }
     log_write(LOG_LEVEL_INFO, "stopping", "signal=%d clients=%zu", signal_no,
               client_set_count(&gateway->clients));

@@ -113,7 +113,7 @@ static void learn_deliver(struct sim_world *world, uint32_t slot,
     uint32_t message = 0;
     if (sim_ledger_find(&world->ledger, deliver->payload, &message)) {
         sim_trace_note(&world->trace, SIM_EVENT_ROUTED, message, slot,
-                       deliver->session_id & UINT32_MAX, 0);
+                       deliver->session_id & UINT32_MAX, deliver->seq);
         world->ledger.messages[message].is_routed = true;
     }
 }

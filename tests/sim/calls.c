@@ -210,7 +210,8 @@ bool sim_calls_must_find(const struct sim_world *world, const struct sim_message
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user)
 {
     struct sim_calls *calls = &world->calls;
-    if (calls->count == SIM_CALLS_MAX || !client->session->wants_news) {
+    if (calls->count == SIM_CALLS_MAX || !client->session->wants_news ||
+        world->devices[place_of(client)] != client) {
         return;
     }
     uint32_t number = calls->count++;
@@ -272,6 +273,7 @@ static void say_pending_again(struct sim_world *world, struct sim_client *client
         return;
     }
     if (++part->tries > TRIES_MAX) {
+        part->pending_count = 0;
         return;
     }
     for (uint32_t i = 0; i < part->pending_count; i++) {
@@ -298,7 +300,7 @@ static void react(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[number].parts[part_no];
     struct sim_client *client = speaker(world, number, part_no);
-    if (client == NULL || (world->is_noisy && sim_random_once_in(&world->random, 2))) {
+    if (client == NULL || (world->is_noisy && !sim_random_once_in(&world->random, 4))) {
         return;
     }
     if (part->says_again) {

@@ -440,6 +440,26 @@ static void test_repeats_are_harmless(void **state)
     call_world_fini(&world);
 }
 
+static void test_a_gateway_that_missed_a_move_does_not_undo_it(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_calling(&world);
+    struct kept_leg before[CALL_LEGS_MAX];
+    memcpy(before, world.legs, sizeof before);
+    MAKE(&world, BOB, .type = CALL_TYPE_ACCEPT, .text = "accept", .hash = 2);
+    call_world_flow(&world);
+    memcpy(world.legs, before, sizeof before);
+    world_disconnect(&world.base, 1);
+    world_connect(&world.base, 1, world_instance(1));
+    come_again(&world, 11, "bob", "pb");
+    call_world_flow(&world);
+    world.words[0] = '\0';
+    MAKE(&world, BOB, .type = CALL_TYPE_ACCEPT, .text = "accept", .hash = 2);
+    assert_words(&world, "2=delivered");
+    call_world_fini(&world);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -506,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_the_end_waits_for_a_device_that_is_back_before_it),
         cmocka_unit_test(test_a_notice_to_a_gateway_that_dies_is_said_again),
         cmocka_unit_test(test_repeats_are_harmless),
+        cmocka_unit_test(test_a_gateway_that_missed_a_move_does_not_undo_it),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_an_ended_call_is_forgotten),
     };
