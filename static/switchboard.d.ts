@@ -227,7 +227,7 @@ declare namespace Switchboard {
 
         readonly localStream: MediaStream | null;
         readonly remoteStream: MediaStream | null;
-        /** Whether there is a picture from the other side right now. */
+        /** Whether the other side sends a picture, or is about to. */
         readonly remoteVideo: boolean;
         readonly muted: boolean;
         readonly isCameraOff: boolean;

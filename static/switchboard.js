@@ -706,6 +706,13 @@ class Peer {
         pc.onconnectionstatechange = pc.oniceconnectionstatechange = () => this.#onState();
     }
 
+    // Whether the other side sends a picture, by what was agreed: `muted` of its track is not to be
+    // relied on in Chromium after both sides have offered at the same moment.
+    get hasPicture() {
+        return !this.#isClosed && this.#pc.getTransceivers().some((each) =>
+            each.receiver.track.kind === 'video' && /recv/.test(each.currentDirection));
+    }
+
     // The caller's first offer. It goes out at once: tracks that are still to come need no other.
     start(kinds) {
         kinds.forEach((kind) => this.#pc.addTransceiver(kind, { direction: 'sendrecv' }));
@@ -791,17 +798,21 @@ class Peer {
         const isStale = offerId !== undefined && offerId !== this.#offerId;
         if (type === 'answer' && (isStale || pc.signalingState !== 'have-local-offer')) return;
 
+        const { hasPicture } = this;
         await pc.setRemoteDescription({ type, sdp });
         for (const candidate of this.#heldCandidates.splice(0)) await this.#onCandidate(candidate);
-        if (type === 'answer' || this.#isClosed) return;
+        if (type === 'offer' && !this.#isClosed) await this.#answer(offerId);
+        if (this.#isClosed || !this.remote) return;
+        if (this.hasPicture !== hasPicture) this.#hooks.onRemote(this.remote);
+    }
 
+    async #answer(offerId) {
         if (!this.#isStarted) this.#planRestart(RESTART_AFTER_MS);
         this.#isStarted = true;
         KINDS.forEach((kind) => this.#applyTrack(kind));
-        await pc.setLocalDescription();
-        if (!this.#isClosed) {
-            this.#hooks.send('call-answer', { sdp: pc.localDescription.sdp, offerId });
-        }
+        await this.#pc.setLocalDescription();
+        if (this.#isClosed) return;
+        this.#hooks.send('call-answer', { sdp: this.#pc.localDescription.sdp, offerId });
     }
 
     async #onCandidate(candidate) {
@@ -937,10 +948,9 @@ class Call extends Emitter {
         return this.#peer?.remote ?? null;
     }
 
-    /** Whether there is a picture from the other side right now. */
+    /** Whether the other side sends a picture, or is about to. */
     get remoteVideo() {
-        const tracks = this.remoteStream?.getVideoTracks() ?? [];
-        return tracks.some((track) => track.readyState === 'live' && !track.muted);
+        return this.#peer?.hasPicture ?? false;
     }
 
     get muted() {

@@ -240,7 +240,6 @@ export async function startWorld(t) {
 export class FakeTrack {
     readyState = 'live';
     enabled = true;
-    muted = false;
     onended = null;
 
     constructor(kind, deviceId = 'default') {
@@ -262,10 +261,6 @@ export class FakeStream {
 
     getTracks() {
         return [...this.#tracks];
-    }
-
-    getVideoTracks() {
-        return this.getTracks().filter(({ kind }) => kind === 'video');
     }
 
     addTrack(track) {
@@ -323,6 +318,8 @@ export class FakePeerConnection {
     addTransceiver(kind, { direction = 'sendrecv' } = {}) {
         const transceiver = {
             direction,
+            currentDirection: null,
+            theirs: 'sendrecv' /* what the other side makes of it */,
             receiver: { track: new FakeTrack(kind) },
             sender: {
                 track: null,
@@ -363,16 +360,34 @@ export class FakePeerConnection {
         }
     }
 
+    #settle() {
+        this.signalingState = 'stable';
+        for (const transceiver of this.#transceivers) {
+            const { direction, theirs } = transceiver;
+            const sends = direction.includes('send') && theirs.includes('recv');
+            const receives = direction.includes('recv') && theirs.includes('send');
+            transceiver.currentDirection = `${sends ? 'send' : ''}${receives ? 'recv' : ''}`;
+        }
+    }
+
     async setLocalDescription() {
         this.#descriptions += 1;
         const type = this.signalingState === 'have-remote-offer' ? 'answer' : 'offer';
         this.localDescription = { type, sdp: `${type} ${this.#descriptions}` };
-        this.signalingState = type === 'offer' ? 'have-local-offer' : 'stable';
+        if (type === 'offer') {
+            this.signalingState = 'have-local-offer';
+        } else {
+            this.#settle();
+        }
     }
 
     async setRemoteDescription({ type, sdp }) {
         this.remoteDescription = { type, sdp };
-        this.signalingState = type === 'offer' ? 'have-remote-offer' : 'stable';
+        if (type === 'answer') {
+            this.#settle();
+        } else {
+            this.signalingState = 'have-remote-offer';
+        }
         if (type === 'offer' && this.#transceivers.length === 0) {
             for (const kind of ['audio', 'video']) {
                 this.addTransceiver(kind, { direction: 'recvonly' });

@@ -318,18 +318,22 @@ describe('the callee', OPTIONS, () => {
     });
 
     test('tells when the picture of the other side starts and stops', async (t) => {
-        const { connection, call, say, peer, heard } = await startAccepted(t);
-        say('call-offer', { sdp: 'their offer', offerId: 1 });
-        await connection.take('call-answer');
-        const { track } = peer.getTransceivers()[1].receiver;
-        const before = heard.remote.length;
-        track.muted = true;
-        track.onmute();
+        const world = await startAccepted(t);
+        const { connection, call, say, peer, heard } = world;
         assert.equal(call.remoteVideo, false);
-        track.muted = false;
-        track.onunmute();
-        assert.equal(call.remoteVideo, true);
-        assert.equal(heard.remote.length, before + 2);
+        for (const [offerId, theirs] of ['sendrecv', 'recvonly', 'sendrecv'].entries()) {
+            say('call-offer', { sdp: 'their offer', offerId });
+            await connection.take('call-answer');
+            const before = heard.remote.length;
+            peer.getTransceivers()[1].theirs = theirs;
+            say('call-offer', { sdp: 'their offer', offerId });
+            await connection.take('call-answer');
+            await settled(world);
+            assert.equal(call.remoteVideo, theirs === 'sendrecv');
+            assert.equal(heard.remote.length, before + (offerId === 0 ? 0 : 1));
+        }
+        call.end();
+        assert.equal(call.remoteVideo, false);
     });
 });
 
