@@ -248,6 +248,7 @@ struct router_stats router_stats(const struct router *router)
         .holds = router->holds.count,
         .kept_bytes = router->transfers.kept_bytes,
         .calls = router->calls.count,
+        .ended_calls = router->calls.ended_count,
         .submits = router->submits,
         .delivers = router->delivers,
     };

@@ -67,6 +67,7 @@ struct router_stats {
     size_t holds;
     size_t kept_bytes;
     size_t calls; /* that have not ended */
+    size_t ended_calls;
     uint64_t submits;
     uint64_t delivers;
 };

@@ -1,5 +1,6 @@
 /* Calls: each row of the table in PROTOCOL.md, and what happens when devices come and go. Alice has
  * session 1 (a phone) on slot 0; bob 11 (a phone) on slot 1 and 21 (a laptop) on slot 2. */
+#include "broker/calls.h"
 #include "tests/unit/broker/call_world.h"
 
 #define ALICE .session_id = 1, .user = "alice", .device = "pa", .to = "bob", .call_id = "c"
@@ -478,6 +479,26 @@ static void test_bounds(void **state)
     call_world_fini(&world);
 }
 
+static void test_ended_calls_have_a_bound(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_three(&world);
+    char id[32];
+    for (int i = 0; i < CALLS_ENDED_MAX + 100; i++) {
+        (void)snprintf(id, sizeof id, "c%d", i);
+        MAKE(&world, .session_id = 1, .user = "alice", .device = "pa", .type = CALL_TYPE_START,
+             .to = "bob", .call_id = id, .text = "start");
+        MAKE(&world, .session_id = 1, .user = "alice", .device = "pa", .type = CALL_TYPE_CANCEL,
+             .to = "bob", .call_id = id, .text = "cancel");
+        call_world_flow(&world);
+        world.words[0] = '\0';
+    }
+    assert_int_equal(router_stats(world.base.router).calls, 0);
+    assert_int_equal(router_stats(world.base.router).ended_calls, CALLS_ENDED_MAX);
+    call_world_fini(&world);
+}
+
 static void test_an_ended_call_is_forgotten(void **state)
 {
     (void)state;
@@ -528,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_repeats_are_harmless),
         cmocka_unit_test(test_a_gateway_that_missed_a_move_does_not_undo_it),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_ended_calls_have_a_bound),
         cmocka_unit_test(test_an_ended_call_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
