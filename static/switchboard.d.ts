@@ -2,14 +2,12 @@
 //
 //     import Switchboard = require('./switchboard.js');   CommonJS, Node
 //     import './switchboard.js';                          a module: globalThis.Switchboard
-//     /// <reference path="switchboard.d.ts" />           a script: the global Switchboard
+//     /// <reference path="switchboard.d.ts" />           a script: the global Switchboard, whose
+//     type Call = import('./switchboard.js').Call;        types have these names
 
 export = Switchboard;
 
 declare global {
-    interface Window {
-        Switchboard: typeof Switchboard;
-    }
     namespace globalThis {
         var Switchboard: SwitchboardConstructor;
     }
@@ -17,8 +15,24 @@ declare global {
 
 type SwitchboardConstructor = typeof Switchboard;
 
+/** Events by name: an EventTarget whose events have a `detail`. */
+declare class Emitter<Events> {
+    /** Calls `fn` with the detail of each such event; returns how to stop that. */
+    on<Name extends keyof Events>(name: Name, fn: (detail: Events[Name]) => void): () => void;
+    addEventListener<Name extends keyof Events>(
+        name: Name,
+        listener: (event: Event & { detail: Events[Name] }) => void,
+        options?: boolean | AddEventListenerOptions,
+    ): void;
+    removeEventListener<Name extends keyof Events>(
+        name: Name,
+        listener: (event: Event & { detail: Events[Name] }) => void,
+        options?: boolean | EventListenerOptions,
+    ): void;
+}
+
 /** A user's connection to the server and the calls over it. */
-declare class Switchboard extends Switchboard.Emitter<Switchboard.PhoneEvents> {
+declare class Switchboard extends Emitter<Switchboard.PhoneEvents> {
     /** Throws a SwitchboardError ('bad-name', 'bad-url', 'unsupported') for what cannot be. */
     constructor(options: Switchboard.Options);
 
@@ -81,6 +95,11 @@ declare namespace Switchboard {
         queueMax?: number;
         /** How long a call rings if the server does not say. Default 60000. */
         ringMs?: number;
+        /**
+         * The length of an outage after which it asks whether the calls are still there: less than
+         * the server's --call-grace-ms. Default 8000.
+         */
+        verifyAfterMs?: number;
         /** Default 10000. */
         connectTimeoutMs?: number;
         /** The most to wait before the first further attempt; doubles each time. Default 250. */
@@ -314,22 +333,5 @@ declare namespace Switchboard {
         /** With 'bad-state': how the call is. */
         state?: 'calling' | 'ringing' | 'answered';
         closeCode?: number;
-    }
-
-    /** Events by name. */
-    class Emitter<Events> extends EventTarget {
-        /** Calls `fn` with the detail of each such event; returns how to stop that. */
-        on<Name extends keyof Events>(name: Name, fn: (detail: Events[Name]) => void): () => void;
-        /** The same as of any EventTarget: the event has the `detail`. */
-        addEventListener<Name extends keyof Events & string>(
-            name: Name,
-            listener: (event: Event & { detail: Events[Name] }) => void,
-            options?: boolean | AddEventListenerOptions,
-        ): void;
-        removeEventListener<Name extends keyof Events & string>(
-            name: Name,
-            listener: (event: Event & { detail: Events[Name] }) => void,
-            options?: boolean | EventListenerOptions,
-        ): void;
     }
 }

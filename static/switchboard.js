@@ -26,7 +26,6 @@ const SEEN_MAX = 200; // messages remembered in order to drop repeats
 const RING_SLACK_MS = 1500; // the server ends a ringing call first, if it is there
 const GLARE_WAIT_MS = 10000;
 const EARLY_MAX = 200; // signals and candidates held until they can be used
-const VERIFY_AFTER_MS = 8000; // the server keeps our part in a call for 10 s
 const SHAKY_MS = 2000; // a path that is `disconnected` often mends itself
 const RESTART_GAP_MS = 3000;
 const RESTART_AFTER_MS = 10000; // no path yet: offer again
@@ -1065,7 +1064,7 @@ class Call extends Emitter {
         }
         // Not a move for anybody after the answer, so it reaches nobody: it asks the server
         // whether there still is such a call.
-        if (this.#wasAway && awayMs >= VERIFY_AFTER_MS) this.#post('call-ringing');
+        if (this.#wasAway && awayMs >= this.#host.verifyAfterMs) this.#post('call-ringing');
         this.#peer?.onSignalingBack();
     }
 
@@ -1329,6 +1328,7 @@ class Switchboard extends Emitter {
         super();
         const { url = '', userId, deviceId = '', media = 'webrtc', ringMs = 60000 } = options;
         const { outcomeTimeoutMs = 15000, queueMax = 1000, connectTimeoutMs = 10000 } = options;
+        const { verifyAfterMs = 8000 } = options; // the server keeps our part in a call for 10 s
         requireName('userId', userId, USER_ID_MAX_BYTES);
         requireName('deviceId', deviceId, DEVICE_ID_MAX_BYTES);
         const env = environmentOf(options);
@@ -1355,6 +1355,7 @@ class Switchboard extends Emitter {
         });
         this.#host = {
             env,
+            verifyAfterMs,
             post: (message, done) => this.#post(message, done),
             withdraw: (id) => this.#outbox.withdraw(id),
             isOnline: () => this.state === 'online',

@@ -77,7 +77,7 @@ async function newPage(url, from = browser) {
 // A page with a phone that is online: `phone`, its latest call `call`, every RTCPeerConnection in
 // `peers`, every track of its camera and microphone in `tracks`, `until(emitter, name, isTrue)`.
 // `refused`: kinds of devices that there is no permission for.
-async function startPhone(userId, gateway, refused, from) {
+async function startPhone(userId, gateway, refused = [], from = browser) {
     const page = await newPage(`${set.httpUrl(gateway)}/`, from);
     await page.evaluate(
         async ([name, kinds]) => {
@@ -227,6 +227,26 @@ describe('in a page', () => {
         await untilPicture(caller, true);
         assert.deepEqual(await caller.evaluate(() => troubles), ['camera-and-microphone']);
         await noErrors(caller, callee);
+    });
+
+    test('who call each other see each other, over one call', OPTIONS, async () => {
+        const pages = await Promise.all([startPhone('alice', 0), startPhone('bob', 1)]);
+        const dial = (page, name) => page.evaluate((other) => void phone.call(other), name);
+        await Promise.all([dial(pages[0], 'bob'), dial(pages[1], 'alice')]);
+        const ids = await Promise.all(pages.map((page) => page.evaluate(async () => {
+            const standing = () => [...phone.calls.values()].find(({ isAnswered }) => isAnswered);
+            await until(phone, 'message', () => standing());
+            window.call = standing();
+            await until(call, 'state', () => call.state === 'connected');
+            return call.id;
+        })));
+        assert.equal(ids[0], ids[1]);
+        await Promise.all(pages.map((page) => untilPicture(page, true)));
+        for (const page of pages) {
+            const asked = await page.evaluate(() => tracks.map(({ kind }) => kind).sort());
+            assert.deepEqual(asked, ['audio', 'video'], 'the camera was asked for once');
+        }
+        await noErrors(...pages);
     });
 
     test('a camera is switched on, off and on again', OPTIONS, async () => {

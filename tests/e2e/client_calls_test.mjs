@@ -1,5 +1,6 @@
 /* The client library's calls, without sound and picture: their states follow the server's word. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { inState, nextEvent, startWorld } from './client_fakes.mjs';
@@ -569,4 +570,25 @@ describe('of a call that is not ours', OPTIONS, () => {
         world.say('call-accept');
         assert.equal((await world.connection.take('call-end')).reason, 'no-such-call');
     });
+});
+
+test('the types name what there is', async (t) => {
+    const text = readFileSync(new URL('../../static/switchboard.d.ts', import.meta.url), 'utf8');
+    const namedIn = (name) => {
+        const [, body] = text.match(new RegExp(`class ${name}\\b[^{]*\\{(.*?)\\n *\\}\\n`, 's'));
+        const members = [...body.matchAll(/^ *(?:readonly )?(\w+)(?:<.*>)?[(:]/gm)];
+        return members.map(([, member]) => member);
+    };
+    const thereIn = (made) => [
+        ...Object.keys(made),
+        ...Object.getOwnPropertyNames(Object.getPrototypeOf(made)),
+    ];
+    const isPublic = (member) => !/^_|^constructor$/.test(member);
+    const { phone, call } = await startOutgoing(t);
+    for (const [name, made] of Object.entries({ Switchboard: phone, Call: call })) {
+        assert.deepEqual(
+            namedIn(name).filter(isPublic).sort(),
+            thereIn(made).filter(isPublic).sort(),
+        );
+    }
 });
