@@ -9,7 +9,7 @@
 enum {
     REST_BATCH_MAX_BYTES = 256 * 1024,
     REST_ROUNDS = 12,
-    REST_WAIT_MS = 20000, /* beyond every ring with an outcome time-out and a hold behind it */
+    REST_WAIT_MS = 24000, /* beyond every ring with an outcome time-out and a hold behind it */
     REST_JUMP_MS = 1000,
     FORGET_MS = 31000, /* beyond CALLS_ENDED_MS */
     PROBE_MESSAGES = 4,
