@@ -250,6 +250,11 @@ bool router_on_call_submit(struct router *router, const struct router_arrival *a
     if (call == NULL) {
         return refuse(router, arrival, OUTCOME_NO_SUCH_CALL, slice_none);
     }
+    if (submit->type == CALL_TYPE_ACCEPT &&
+        directory_find_session(&router->directory, arrival->slot, submit->session_id) == NULL) {
+        /* Its device has gone, or is back and has heard another outcome: it says it again, or not. */
+        return refuse(router, arrival, OUTCOME_UNAVAILABLE, slice_none);
+    }
     const struct user *sender = directory_find_user(&router->directory, party->user_id);
     struct call_leg *leg = calls_find_leg(call, sender, party->device_id);
     if (leg != NULL && party->message_hash != 0 && leg->last_move == party->message_hash) {
