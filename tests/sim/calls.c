@@ -71,6 +71,7 @@ static void end_view(struct sim_world *world, uint32_t number, uint32_t part_no)
     part->pending_count = 0;
     part->says_again = false;
     part->hangs_up = false;
+    part->asks = false;
     set_view(world, number, part_no, SIM_VIEW_ENDED);
 }
 
@@ -200,6 +201,15 @@ void sim_calls_say(struct sim_world *world, uint32_t call, uint32_t part, enum c
     }
 }
 
+/* From now on it rings, or calls. */
+static void begin_ring(struct sim_world *world, const struct sim_client *client,
+                       struct sim_part *part, uint64_t until_ms)
+{
+    part->rings_until_ms = until_ms;
+    part->rings_at = client->reader.client;
+    part->rings_for = world->broker.count;
+}
+
 bool sim_calls_must_find(const struct sim_world *world, const struct sim_message *message)
 {
     return message->call == sim_no_call ||
@@ -222,6 +232,9 @@ void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_
         .accept = sim_no_message,
         .answered_part = SIM_PARTS,
     };
+    begin_ring(world, client, &calls->all[number].parts[0],
+               world->now_ms + SIM_OUTCOME_TIMEOUT_MS + SIM_RING_MS);
+    calls->all[number].parts[0].rings_for = 0; /* until it hears that it does */
     set_view(world, number, 0, SIM_VIEW_CALLING);
     say_new(world, client, number, CALL_TYPE_START);
 }
@@ -308,6 +321,9 @@ static void react(struct sim_world *world, uint32_t number, uint32_t part_no)
     } else if (part->hangs_up) {
         part->hangs_up = false;
         say_new(world, client, number, CALL_TYPE_END);
+    } else if (part->asks) {
+        part->asks = false;
+        say_new(world, client, number, CALL_TYPE_CANDIDATE);
     }
 }
 
@@ -327,7 +343,8 @@ static bool must_have_been_told(const struct sim_world *world, uint32_t number, 
 static void end_ring(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[number].parts[part_no];
-    if (part->view != SIM_VIEW_RINGING || part->pending_count > 0 ||
+    bool rings = part->view == SIM_VIEW_RINGING || part->view == SIM_VIEW_CALLING;
+    if (!rings || part->pending_count > 0 ||
         world->now_ms < part->rings_until_ms + RING_SLACK_MS) {
         return;
     }
@@ -335,7 +352,11 @@ static void end_ring(struct sim_world *world, uint32_t number, uint32_t part_no)
         sim_trace_break(&world->trace, "18: call %" PRIu32 ": part %" PRIu32
                         " rings on, and was not told that it is over", number, part_no);
     }
-    end_view(world, number, part_no);
+    if (part->view == SIM_VIEW_RINGING) {
+        end_view(world, number, part_no);
+    } else {
+        part->hangs_up = true;
+    }
 }
 
 static bool is_alive(const struct sim_part *part)
@@ -357,7 +378,7 @@ void sim_calls_step(struct sim_world *world)
             }
             is_over = false;
             end_ring(world, i, part_no);
-            if (part->says_again || part->hangs_up) {
+            if (part->says_again || part->hangs_up || part->asks) {
                 react(world, i, part_no);
             }
         }
@@ -464,9 +485,7 @@ static void hear_message(struct sim_world *world, const struct sim_client *clien
     switch (world->ledger.messages[word->message].type) {
     case CALL_TYPE_START:
         if (part_no > 0 && (part->view == SIM_VIEW_NONE || part->view == SIM_VIEW_ENDED)) {
-            part->rings_until_ms = word->until_ms;
-            part->rings_at = client->reader.client;
-            part->rings_for = world->broker.count;
+            begin_ring(world, client, part, word->until_ms);
             set_view(world, word->call, part_no, SIM_VIEW_RINGING);
         }
         break;
@@ -542,7 +561,23 @@ static void hear_accepted(struct sim_world *world, uint32_t number, uint32_t par
     set_view(world, number, part_no, SIM_VIEW_ANSWERED);
 }
 
-static void hear_outcome(struct sim_world *world, const struct sim_word *word, uint32_t part_no)
+/* Whoever is in a call, and hears that it is not, believes it. */
+static void hear_of_media(struct sim_world *world, const struct sim_word *word, uint32_t part_no)
+{
+    struct sim_part *part = &world->calls.all[word->call].parts[part_no];
+    if (part->view != SIM_VIEW_ANSWERED || part->pending_count > 0) {
+        return;
+    }
+    if (word->outcome == OUTCOME_NO_SUCH_CALL || word->outcome == OUTCOME_NOT_IN_CALL ||
+        word->outcome == OUTCOME_ANSWERED_ELSEWHERE) {
+        end_view(world, word->call, part_no);
+    } else if (word->outcome == OUTCOME_UNCONFIRMED) {
+        part->asks = true;
+    }
+}
+
+static void hear_outcome(struct sim_world *world, const struct sim_client *client,
+                         const struct sim_word *word, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[word->call].parts[part_no];
     const struct sim_ledger *ledger = &world->ledger;
@@ -554,7 +589,11 @@ static void hear_outcome(struct sim_world *world, const struct sim_word *word, u
         sim_trace_break(&world->trace, "20: message %" PRIu32 " says %" PRIu32 " again, and is %s",
                         word->message, first, outcome_code(word->outcome));
     }
-    if (!is_move(message->type) || !is_pending(part, first)) {
+    if (!is_move(message->type)) {
+        hear_of_media(world, word, part_no);
+        return;
+    }
+    if (!is_pending(part, first)) {
         return;
     }
     switch (word->outcome) {
@@ -562,7 +601,9 @@ static void hear_outcome(struct sim_world *world, const struct sim_word *word, u
         remove_pending(part, first);
         if (message->type == CALL_TYPE_ACCEPT) {
             hear_accepted(world, word->call, part_no);
-        } else if (message->type != CALL_TYPE_START) {
+        } else if (message->type == CALL_TYPE_START) {
+            begin_ring(world, client, part, world->now_ms + SIM_RING_MS);
+        } else {
             end_view(world, word->call, part_no);
         }
         break;
@@ -608,7 +649,7 @@ void sim_calls_hear(struct sim_world *world, const struct sim_client *client,
         hear_notice(world, word, part_no);
         break;
     case SIM_WORD_OUTCOME:
-        hear_outcome(world, word, part_no);
+        hear_outcome(world, client, word, part_no);
         break;
     default:
         break;
@@ -631,6 +672,8 @@ void sim_calls_come(struct sim_world *world, const struct sim_client *client)
             part->tries = 0;
         } else if (was_away_long && part->view != SIM_VIEW_RINGING) {
             part->hangs_up = true; /* it will be over, and perhaps nobody is left to say so */
+        } else if (part->view == SIM_VIEW_ANSWERED) {
+            part->asks = true; /* a broker that has died may have taken the call along */
         }
     }
 }

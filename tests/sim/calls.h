@@ -37,8 +37,9 @@ struct sim_part {
     enum sim_view view;
     bool says_again;     /* what is pending, as soon as it can */
     bool hangs_up;       /* as soon as it can */
-    uint64_t rings_until_ms;
-    uint32_t rings_at;   /* the client that was told to ring */
+    bool asks;           /* whether the call is still there */
+    uint64_t rings_until_ms; /* or calls */
+    uint32_t rings_at;   /* the client that was told to ring, or that its call rings */
     uint32_t rings_for;  /* the count of brokers by then */
     uint32_t tries;
     uint32_t pending_count;
