@@ -179,6 +179,9 @@ static void check_order(struct sim_ledger *ledger, const struct sim_reader *read
 {
     const struct sim_message *sent = &ledger->messages[message];
     uint32_t at = reader->last_delivery;
+    if (sent->call != sim_no_call && sent->type == CALL_TYPE_START) {
+        return; /* better late than never: its gateway may have submitted it again */
+    }
     for (; at != sim_no_delivery; at = ledger->deliveries[at].before_of_reader) {
         uint32_t earlier = ledger->deliveries[at].message;
         if (ledger->messages[earlier].sender == sent->sender &&
