@@ -279,6 +279,11 @@ bool router_on_leg(struct router *router, const struct router_arrival *arrival)
         correct(router, leg, &state, arrival->now_ms);
         return true;
     }
+    if (leg->handed_session_id == 0) {
+        leg->handed_session_id = session->id;
+        leg->handed_instance_id = router->slots[arrival->slot].instance_id;
+        leg->rung_seq = UINT64_MAX; /* it rings, by whatever name it knows the call-start */
+    }
     if (leg->last_move == 0) {
         leg->last_move = state.last_move; /* else its gateway may have missed what came after */
     }
