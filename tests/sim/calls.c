@@ -271,6 +271,18 @@ void sim_calls_move(struct sim_world *world, uint32_t number, uint32_t part_no)
     say_new(world, client, number, choose_move(&world->random, part->view));
 }
 
+/* True: the client has said that, or said it again, and waits for the outcome. */
+static bool is_owed(const struct sim_ledger *ledger, const struct sim_message *first,
+                    const struct sim_client *client)
+{
+    uint32_t at = first->last_again;
+    while (at != sim_no_message && (ledger->messages[at].sender != client->reader.client ||
+                                    !ledger->messages[at].is_owed)) {
+        at = ledger->messages[at].before_again;
+    }
+    return at != sim_no_message;
+}
+
 /* The same again, over the connection that is there now. */
 static void say_pending_again(struct sim_world *world, struct sim_client *client, uint32_t number,
                               uint32_t part_no)
@@ -291,8 +303,7 @@ static void say_pending_again(struct sim_world *world, struct sim_client *client
     }
     for (uint32_t i = 0; i < part->pending_count; i++) {
         const struct sim_message *before = &world->ledger.messages[part->pending[i]];
-        const struct sim_message *last = &world->ledger.messages[before->last_again];
-        if (last->sender == client->reader.client && last->is_owed) {
+        if (is_owed(&world->ledger, before, client)) {
             continue; /* its outcome is on the way */
         }
         struct sim_message message = {
