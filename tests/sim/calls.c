@@ -187,8 +187,9 @@ static void say_new(struct sim_world *world, struct sim_client *client, uint32_t
     if ((type == CALL_TYPE_REJECT && !message.is_device_scope) || type == CALL_TYPE_END) {
         call->is_left_by_all = true;
     }
-    if ((type == CALL_TYPE_CANCEL || type == CALL_TYPE_END) && part_no == 0) {
+    if (type == CALL_TYPE_CANCEL || type == CALL_TYPE_END || type == CALL_TYPE_REJECT) {
         call->is_given_up = true;
+        call->is_cancelled = call->is_cancelled || (part_no == 0 && world->is_noisy);
     }
     say(world, client, &message);
 }
@@ -268,7 +269,10 @@ void sim_calls_move(struct sim_world *world, uint32_t number, uint32_t part_no)
     if (client == NULL || (!is_in && !sim_random_once_in(&world->random, ANY_MOVE_ONE_IN))) {
         return;
     }
-    say_new(world, client, number, choose_move(&world->random, part->view));
+    enum call_type type = choose_move(&world->random, part->view);
+    if (part->view != SIM_VIEW_NONE || !is_move(type)) { /* else it cannot know the callId */
+        say_new(world, client, number, type);
+    }
 }
 
 /* True: the client has said that, or said it again, and waits for the outcome. */
@@ -346,7 +350,8 @@ static bool must_have_been_told(const struct sim_world *world, uint32_t number, 
     const struct sim_call *call = &world->calls.all[number];
     const struct sim_part *part = &call->parts[part_no];
     const struct sim_client *client = world->devices[sim_call_place(call, part_no)];
-    return !world->is_noisy && world->is_roomy && part->rings_for == world->broker.count &&
+    return !world->is_noisy && world->is_roomy && !call->is_cancelled &&
+           part->rings_for == world->broker.count &&
            client != NULL && client->reader.client == part->rings_at &&
            client->state == SIM_CLIENT_OPEN && !client->is_retiring && client->reads;
 }
