@@ -136,7 +136,7 @@ static bool has_had(const struct call_leg *leg, const struct transfer *transfer)
     bool rings_again =
         transfer->rings && leg->rung_seq != 0 &&
         (leg->rung_seq != key->seq || leg->rung_instance_id != key->source_instance_id);
-    bool was_copied = transfer->is_repeat && transfer->call_leg == NULL && !transfer->is_start &&
+    bool was_copied = transfer->is_repeat && !transfer->is_start &&
                       leg->copied_instance_id == key->source_instance_id &&
                       leg->copied_seq >= key->seq;
     return rings_again || was_copied || leg->handed_number > transfer->number ||
