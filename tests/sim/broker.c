@@ -346,6 +346,7 @@ void sim_broker_start(struct sim_broker *broker)
         .arg = broker,
     };
     broker->count++;
+    world->ledger.broker_count = broker->count;
     broker->start_ms = world->now_ms;
     broker->is_whole = false;
     memset(broker->users, 0, sizeof broker->users);

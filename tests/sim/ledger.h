@@ -1,6 +1,7 @@
 /* Every message of a run, every delivery and every outcome; says at once when one of them breaks a
  * promise:
- * - a message is delivered to a session at most once;
+ * - a message is delivered to a session at most once (a call-start once by each broker: one that
+ *   comes after it learns only then which devices ring);
  * - it has at most one outcome, told to its own sender, and none if it was never sent;
  * - messages of one session to one session are delivered in the order sent: plain ones, and those
  *   of one call (what waits for a device waits apart for each call);
@@ -51,6 +52,7 @@ struct sim_delivery {
     uint32_t reader;            /* the client's number */
     uint32_t before_of_message; /* the message's delivery before this one, sim_no_delivery: none */
     uint32_t before_of_reader;
+    uint32_t broker_count; /* of brokers by then */
     bool is_written;
 };
 
@@ -63,6 +65,7 @@ struct sim_ledger {
     uint32_t delivery_count;
     uint32_t delivery_cap;
     uint64_t now_ms;
+    uint32_t broker_count; /* of all brokers so far */
     uint32_t first_owed; /* no message before it is owed an outcome */
     struct buffer expected;
 };
