@@ -239,6 +239,15 @@ static bool repeat_move(struct router *router, const struct router_arrival *arri
     return true;
 }
 
+/* True: it is what the device did last; where a broker before this one knew what that was, an
+ * accept of the one that has answered. */
+static bool is_same_move(const struct call_leg *leg, const struct link_submit *submit)
+{
+    bool is_unknown = leg->last_move == 0;
+    return is_unknown ? submit->type == CALL_TYPE_ACCEPT && leg == leg->call->answered
+                      : leg->last_move == submit->party.message_hash;
+}
+
 bool router_on_call_submit(struct router *router, const struct router_arrival *arrival)
 {
     const struct link_submit *submit = &arrival->record->submit;
@@ -257,7 +266,7 @@ bool router_on_call_submit(struct router *router, const struct router_arrival *a
     }
     const struct user *sender = directory_find_user(&router->directory, party->user_id);
     struct call_leg *leg = calls_find_leg(call, sender, party->device_id);
-    if (leg != NULL && party->message_hash != 0 && leg->last_move == party->message_hash) {
+    if (leg != NULL && party->message_hash != 0 && is_same_move(leg, submit)) {
         return repeat_move(router, arrival, leg);
     }
     struct call_ruling ruling =
