@@ -236,6 +236,10 @@ void sim_client_accept(struct sim_client *client, size_t greeting_bytes)
     sim_trace_note(&client->world->trace, SIM_EVENT_OPEN, client->reader.client, 0, 0, 0);
     client->state = SIM_CLIENT_OPEN;
     client->open_since_event = client->world->trace.event_count;
+    struct sim_client **device = &client->world->devices[place_of(client)];
+    if (*device != NULL && (*device)->state == SIM_CLIENT_ENDED) {
+        *device = client; /* it came before that one, and is let in after it */
+    }
     sim_calls_come(client->world, client);
     client->world->open_counts[place_of(client)]++;
     put_frame(client, RESPONSE_BYTES, sim_no_delivery);
