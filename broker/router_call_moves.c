@@ -239,6 +239,19 @@ static bool repeat_move(struct router *router, const struct router_arrival *arri
     return true;
 }
 
+/* True: it is an answer that a session gave which has gone since. Its device may be back, and have
+ * heard another outcome; it says it again, or not. Nobody is to talk to who has gone, but a
+ * reject is good enough. */
+static bool is_overtaken(const struct router *router, const struct router_arrival *arrival,
+                         const struct call_leg *leg)
+{
+    const struct link_submit *submit = &arrival->record->submit;
+    bool is_accept = submit->type == CALL_TYPE_ACCEPT;
+    bool is_reject = submit->type == CALL_TYPE_REJECT;
+    return (is_accept || (is_reject && call_leg_session(leg) != NULL)) &&
+           directory_find_session(&router->directory, arrival->slot, submit->session_id) == NULL;
+}
+
 /* True: it is what the device did last; where a broker before this one knew what that was, an
  * accept of the one that has answered. */
 static bool is_same_move(const struct call_leg *leg, const struct link_submit *submit)
@@ -259,13 +272,11 @@ bool router_on_call_submit(struct router *router, const struct router_arrival *a
     if (call == NULL) {
         return refuse(router, arrival, OUTCOME_NO_SUCH_CALL, slice_none);
     }
-    if (submit->type == CALL_TYPE_ACCEPT &&
-        directory_find_session(&router->directory, arrival->slot, submit->session_id) == NULL) {
-        /* Its device has gone, or is back and has heard another outcome: it says it again, or not. */
-        return refuse(router, arrival, OUTCOME_UNAVAILABLE, slice_none);
-    }
     const struct user *sender = directory_find_user(&router->directory, party->user_id);
     struct call_leg *leg = calls_find_leg(call, sender, party->device_id);
+    if (leg != NULL && is_overtaken(router, arrival, leg)) {
+        return refuse(router, arrival, OUTCOME_UNAVAILABLE, slice_none);
+    }
     if (leg != NULL && party->message_hash != 0 && is_same_move(leg, submit)) {
         return repeat_move(router, arrival, leg);
     }
