@@ -215,7 +215,9 @@ bool sim_calls_must_find(const struct sim_world *world, const struct sim_message
 {
     return message->call == sim_no_call ||
            (message->type == CALL_TYPE_START && message->to_user != message->from_user &&
-            !world->calls.all[message->call].is_given_up);
+            !world->calls.all[message->call].is_given_up &&
+            world->clients[message->sender]->state != SIM_CLIENT_ENDED &&
+            message->deadline_ms - SIM_OUTCOME_TIMEOUT_MS + SIM_RING_MS > world->now_ms);
 }
 
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user)
