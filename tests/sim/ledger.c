@@ -171,9 +171,9 @@ static void check_once(struct sim_ledger *ledger, const struct sim_reader *reade
 {
     uint32_t at = ledger->messages[message].last_delivery;
     for (; at != sim_no_delivery; at = ledger->deliveries[at].before_of_message) {
-        bool rings_again = is_call_start(&ledger->messages[message]) &&
-                           ledger->deliveries[at].broker_count < ledger->broker_count;
-        if (ledger->deliveries[at].reader == reader->client && !rings_again) {
+        bool is_from_before = ledger->messages[message].call != sim_no_call &&
+                              ledger->deliveries[at].broker_count < ledger->broker_count;
+        if (ledger->deliveries[at].reader == reader->client && !is_from_before) {
             sim_trace_break(ledger->trace,
                             "1: message %" PRIu32 " was delivered to client %" PRIu32 " twice",
                             message, reader->client);
@@ -193,6 +193,10 @@ static void check_order(struct sim_ledger *ledger, const struct sim_reader *read
         uint32_t earlier = ledger->deliveries[at].message;
         if (ledger->messages[earlier].sender == sent->sender &&
             ledger->messages[earlier].call == sent->call) {
+            if (sent->call != sim_no_call &&
+                ledger->deliveries[at].broker_count < ledger->broker_count) {
+                return;
+            }
             if (ledger->messages[earlier].number > sent->number) {
                 sim_trace_break(ledger->trace,
                                 "3: client %" PRIu32 " got message %" PRIu32 " behind %" PRIu32

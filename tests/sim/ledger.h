@@ -1,10 +1,10 @@
 /* Every message of a run, every delivery and every outcome; says at once when one of them breaks a
  * promise:
- * - a message is delivered to a session at most once (a call-start once by each broker: one that
- *   comes after it learns only then which devices ring);
+ * - a message is delivered to a session at most once (one of a call once by each broker: what a
+ *   broker that died said again itself, gateways do not know under their own name);
  * - it has at most one outcome, told to its own sender, and none if it was never sent;
  * - messages of one session to one session are delivered in the order sent: plain ones, and those
- *   of one call (what waits for a device waits apart for each call);
+ *   of one call by one broker (what waits for a device waits apart for each call);
  * - a payload is what the sender sent, with the true `from`, and goes to the user it names;
  * - it is not put into a stream once its time is over;
  * - what was refused is never written to a session, and what was answered delivered has been, but
