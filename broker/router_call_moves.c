@@ -125,10 +125,10 @@ static bool start_call(struct router *router, const struct router_arrival *arriv
         return refuse(router, arrival, OUTCOME_OVERLOADED, slice_none);
     }
     router_call_tell_leg(router, call->caller);
-    if (call_leg_session(call->caller) == NULL) {
-        router_calls_departed(router, caller, submit->party.device_id, arrival->now_ms);
-    }
     send_start(router, arrival, call);
+    if (call->state != CALL_ENDED) {
+        router_call_await_device(router, call->caller, arrival->now_ms);
+    }
     return true;
 }
 

@@ -16,8 +16,8 @@ void router_depart(struct router *router, struct session *session, uint64_t now_
 {
     struct user *user = session->user;
     uint8_t device[DEVICE_ID_MAX_BYTES];
-    struct slice device_id = slice_of(device, session->device_id_len);
     memcpy(device, session->device_id, session->device_id_len);
+    struct slice device_id = slice_of(device, session->device_id_len);
     directory_remove(&router->directory, session);
     if (user->sessions == NULL) {
         holds_begin(&router->holds, user, HOLD_AWAY, now_ms);
