@@ -43,9 +43,11 @@ struct call_leg {
     uint64_t handed_number;      /* of the last transfer that its device was handed in this call */
     uint64_t handed_instance_id; /* to that session of that gateway */
     uint64_t handed_session_id;
-    uint64_t rung_instance_id; /* the name under which that session knows the call-start */
-    uint64_t rung_seq;         /* 0: it does not */
-    uint64_t last_move;        /* the message_hash of what it did last (link_codec.h); 0: none */
+    uint64_t rung_instance_id;   /* the name under which that session knows the call-start */
+    uint64_t rung_seq;           /* 0: it does not */
+    uint64_t copied_instance_id; /* the last of another's messages that we said to it ourselves */
+    uint64_t copied_seq;
+    uint64_t last_move; /* the message_hash of what it did last (link_codec.h); 0: none */
     bool is_out;
     bool is_listed; /* among its user's */
     uint8_t device_id_len;

@@ -137,8 +137,7 @@ bool router_calls_need_tick(const struct router *router)
 
 /* ---- what a broker before this one knew ---- */
 
-/* Whoever is not there yet is waited for as for one that has just gone. */
-static void await_device(struct router *router, struct call_leg *leg, uint64_t now_ms)
+void router_call_await_device(struct router *router, struct call_leg *leg, uint64_t now_ms)
 {
     if (!leg->is_out && call_leg_session(leg) == NULL && leg->hold == NULL) {
         holds_begin_for_leg(&router->holds, leg, HOLD_LEG_AWAY, now_ms);
@@ -194,7 +193,7 @@ static struct call_leg *leg_of_device(struct router *router, struct call *call,
 static bool restore(struct router *router, struct call *call, const struct leg_state *state,
                     uint64_t now_ms)
 {
-    await_device(router, call->caller, now_ms);
+    router_call_await_device(router, call->caller, now_ms);
     if (!state->is_answered || call->state >= CALL_ANSWERED) {
         return true;
     }
@@ -203,7 +202,7 @@ static bool restore(struct router *router, struct call *call, const struct leg_s
         return false;
     }
     router_call_answer(router, winner, state->answered_ms);
-    await_device(router, winner, now_ms);
+    router_call_await_device(router, winner, now_ms);
     return true;
 }
 
@@ -278,6 +277,11 @@ bool router_on_leg(struct router *router, const struct router_arrival *arrival)
         router_call_drop_leg(router, leg);
         correct(router, leg, &state, arrival->now_ms);
         return true;
+    }
+    if (leg->handed_session_id == 0) {
+        leg->handed_session_id = session->id;
+        leg->handed_instance_id = router->slots[arrival->slot].instance_id;
+        leg->rung_seq = UINT64_MAX; /* it rings, by whatever name it knows the call-start */
     }
     if (leg->last_move == 0) {
         leg->last_move = state.last_move; /* else its gateway may have missed what came after */

@@ -127,10 +127,10 @@ static bool start_call(struct router *router, const struct router_arrival *arriv
         return refuse(router, arrival, OUTCOME_OVERLOADED, slice_none);
     }
     router_call_tell_leg(router, call->caller);
-    if (call_leg_session(call->caller) == NULL) {
-        router_calls_departed(router, caller, submit->party.device_id, arrival->now_ms);
-    }
     send_start(router, arrival, call);
+    if (call->state != CALL_ENDED) {
+        router_call_await_device(router, call->caller, arrival->now_ms);
+    }
     return true;
 }
 
@@ -218,21 +218,6 @@ static bool make_move(struct router *router, const struct router_arrival *arriva
     return true;
 }
 
-/* The device that won accepts, and nothing is known of what it did: it won at a broker before this
- * one, which another leg told of, and it has not heard so. */
-static bool is_accept_again(const struct call_leg *leg, const struct link_submit *submit)
-{
-    return submit->type == CALL_TYPE_ACCEPT && leg->call->state == CALL_ANSWERED &&
-           leg->call->answered == leg && leg->last_move == 0 &&
-           (submit->party.message_hash != 0 || submit->is_repeat);
-}
-
-static bool is_again(const struct call_leg *leg, const struct link_submit *submit)
-{
-    uint64_t hash = submit->party.message_hash;
-    return (hash != 0 && leg->last_move == hash) || is_accept_again(leg, submit);
-}
-
 /* The same message again: its sender had not heard of its outcome. */
 static bool repeat_move(struct router *router, const struct router_arrival *arrival,
                         struct call_leg *leg)
@@ -257,6 +242,32 @@ static bool repeat_move(struct router *router, const struct router_arrival *arri
     return true;
 }
 
+/* True: it is an answer that a session gave which has gone since. Its device may be back, and have
+ * heard another outcome; it says it again, or not. Nobody is to talk to who has gone, but a
+ * reject is good enough. */
+static bool is_overtaken(const struct router *router, const struct router_arrival *arrival,
+                         const struct call_leg *leg)
+{
+    const struct link_submit *submit = &arrival->record->submit;
+    bool is_accept = submit->type == CALL_TYPE_ACCEPT;
+    bool is_reject = submit->type == CALL_TYPE_REJECT;
+    return (is_accept || (is_reject && call_leg_session(leg) != NULL)) &&
+           directory_find_session(&router->directory, arrival->slot, submit->session_id) == NULL;
+}
+
+/* True: it is what the device did last. Where nothing is known of that, an accept of the one that
+ * has answered: it won at a broker before this one, which another leg told of, and has not heard
+ * so. */
+static bool is_again(const struct call_leg *leg, const struct link_submit *submit)
+{
+    uint64_t hash = submit->party.message_hash;
+    if (leg->last_move != 0) {
+        return leg->last_move == hash;
+    }
+    return submit->type == CALL_TYPE_ACCEPT && leg == leg->call->answered &&
+           (hash != 0 || submit->is_repeat);
+}
+
 bool router_on_call_submit(struct router *router, const struct router_arrival *arrival)
 {
     const struct link_submit *submit = &arrival->record->submit;
@@ -270,6 +281,9 @@ bool router_on_call_submit(struct router *router, const struct router_arrival *a
     }
     const struct user *sender = directory_find_user(&router->directory, party->user_id);
     struct call_leg *leg = calls_find_leg(call, sender, party->device_id);
+    if (leg != NULL && is_overtaken(router, arrival, leg)) {
+        return refuse(router, arrival, OUTCOME_UNAVAILABLE, slice_none);
+    }
     if (leg != NULL && is_again(leg, submit)) {
         return repeat_move(router, arrival, leg);
     }

@@ -136,7 +136,10 @@ static bool has_had(const struct call_leg *leg, const struct transfer *transfer)
     bool rings_again =
         transfer->rings && leg->rung_seq != 0 &&
         (leg->rung_seq != key->seq || leg->rung_instance_id != key->source_instance_id);
-    return rings_again || leg->handed_number > transfer->number ||
+    bool was_copied = transfer->is_repeat && !transfer->is_start &&
+                      leg->copied_instance_id == key->source_instance_id &&
+                      leg->copied_seq >= key->seq;
+    return rings_again || was_copied || leg->handed_number > transfer->number ||
            (leg->handed_number == transfer->number && !transfer->is_repeat);
 }
 
@@ -204,6 +207,8 @@ void router_calls_copy_to(struct router *router, struct transfer *transfer, stru
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
     if (copy != NULL) {
         transfer->has_copies = true;
+        leg->copied_instance_id = transfer->key.source_instance_id;
+        leg->copied_seq = transfer->key.seq;
         copy->number = transfer->number;
         copy->rings = transfer->rings;
         copy->is_last_word = transfer->is_last_word;

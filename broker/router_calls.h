@@ -42,6 +42,8 @@ bool router_calls_need_tick(const struct router *router);
 
 /* Tells the gateway of the leg's device what it is to keep. */
 void router_call_tell_leg(struct router *router, const struct call_leg *leg);
+/* Whoever is not there yet is waited for as for one that has just gone. */
+void router_call_await_device(struct router *router, struct call_leg *leg, uint64_t now_ms);
 /* The call goes on without it. */
 void router_call_drop_leg(struct router *router, struct call_leg *leg);
 /* A transfer of the broker's own, for that leg. NULL: too much is kept. */

@@ -6,7 +6,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { BATCHES_PER_TURN = 3, MARGIN_MS = SIM_OUTCOME_TIMEOUT_MS - SIM_DELIVERY_TIME_MS };
+enum {
+    BATCHES_PER_TURN = 3,
+    DAY_MS = 24 * 60 * 60 * 1000,
+    MARGIN_MS = SIM_OUTCOME_TIMEOUT_MS - SIM_DELIVERY_TIME_MS
+};
 
 /* ---- the directory as the records tell it ---- */
 
@@ -303,10 +307,23 @@ void sim_broker_fini(struct sim_broker *broker)
     router_free(broker->router);
 }
 
+static uint64_t grace_ms(const struct sim_world *world)
+{
+    if (sim_world_breaks_always(world, SIM_BREAK_LEG_NOT_KEPT)) {
+        return 0;
+    }
+    return sim_world_breaks_always(world, SIM_BREAK_LEG_KEPT) ? DAY_MS : SIM_GRACE_MS;
+}
+
 static void on_call_ended(void *arg, const struct call_report *report)
 {
     struct sim_broker *broker = arg;
-    sim_calls_report(broker->world, report);
+    if (!sim_world_breaks(broker->world, SIM_BREAK_REPORT_UNTOLD)) {
+        sim_calls_report(broker->world, report);
+    }
+    if (sim_world_breaks(broker->world, SIM_BREAK_REPORT_TWICE)) {
+        sim_calls_report(broker->world, report);
+    }
 }
 
 void sim_broker_start(struct sim_broker *broker)
@@ -325,14 +342,15 @@ void sim_broker_start(struct sim_broker *broker)
             sim_world_breaks_always(world, SIM_BREAK_OFFLINE_TOO_EARLY) ? 0 : world->limits.hold_ms,
         .hold_users_max = SIM_HOLDS_MAX,
         .hold_messages_max = world->limits.hold_messages_max,
-        .ring_ms = SIM_RING_MS,
-        .call_grace_ms = SIM_GRACE_MS,
+        .ring_ms = sim_world_breaks_always(world, SIM_BREAK_RING_ENDLESS) ? DAY_MS : SIM_RING_MS,
+        .call_grace_ms = grace_ms(world),
         .calls_max = SIM_CALLS_MAX,
         .calls_user_max = world->limits.calls_user_max,
         .on_call_ended = on_call_ended,
         .arg = broker,
     };
     broker->count++;
+    world->ledger.broker_count = broker->count;
     broker->start_ms = world->now_ms;
     broker->is_whole = false;
     memset(broker->users, 0, sizeof broker->users);

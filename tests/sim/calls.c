@@ -71,6 +71,7 @@ static void end_view(struct sim_world *world, uint32_t number, uint32_t part_no)
     part->pending_count = 0;
     part->says_again = false;
     part->hangs_up = false;
+    part->asks = false;
     set_view(world, number, part_no, SIM_VIEW_ENDED);
 }
 
@@ -79,16 +80,14 @@ static void end_view(struct sim_world *world, uint32_t number, uint32_t part_no)
 /* The device as it is connected now. NULL: it cannot say anything. */
 static struct sim_client *speaker(const struct sim_world *world, uint32_t number, uint32_t part_no)
 {
-    struct sim_client *client =
-        world->devices[sim_call_place(&world->calls.all[number], part_no)];
+    struct sim_client *client = world->devices[sim_call_place(&world->calls.all[number], part_no)];
     if (client == NULL || client->state != SIM_CLIENT_OPEN || client->is_retiring ||
         !client->session->wants_news) {
         return NULL;
     }
     const struct sim_gateway *gateway = &world->gateways[client->gateway];
-    return sim_process_runs(&gateway->process) && !exchange_is_congested(gateway->exchange)
-               ? client
-               : NULL;
+    return sim_process_runs(&gateway->process) && !exchange_is_congested(gateway->exchange) ? client
+                                                                                            : NULL;
 }
 
 bool sim_calls_can_speak(const struct sim_world *world, uint32_t call, uint32_t part)
@@ -110,11 +109,11 @@ static void say(struct sim_world *world, struct sim_client *client, struct sim_m
     message->number = ++client->sent_count;
     message->from_user = client->reader.user;
     message->from_device = client->device;
-    message->to_user = sim_call_part_of(call, place_of(client)) == 0 ? call->callee
-                                                                      : call->caller / SIM_DEVICES;
+    message->to_user =
+        sim_call_part_of(call, place_of(client)) == 0 ? call->callee : call->caller / SIM_DEVICES;
     message->deadline_ms = world->now_ms + SIM_OUTCOME_TIMEOUT_MS;
-    message->late_ms = world->now_ms + SIM_DELIVERY_TIME_MS +
-                       (message->type == CALL_TYPE_START ? SIM_RING_MS : 0);
+    message->late_ms =
+        world->now_ms + SIM_DELIVERY_TIME_MS + (message->type == CALL_TYPE_START ? SIM_RING_MS : 0);
     uint32_t sent = sim_ledger_send(&world->ledger, message);
     sim_trace_note(&world->trace, SIM_EVENT_MOVE, message->call, sent, (uint64_t)message->type,
                    message->is_device_scope);
@@ -139,8 +138,8 @@ static bool decides(enum call_type type)
 static bool must_wait(const struct sim_world *world, const struct sim_part *part,
                       enum call_type type)
 {
-    bool is_pending = part->pending_count == SIM_PENDING_MAX ||
-                      (part->pending_count > 0 && decides(type));
+    bool is_pending =
+        part->pending_count == SIM_PENDING_MAX || (part->pending_count > 0 && decides(type));
     for (uint32_t i = 0; i < part->pending_count; i++) {
         is_pending = is_pending || world->ledger.messages[part->pending[i]].type == type;
     }
@@ -171,8 +170,7 @@ static void say_new(struct sim_world *world, struct sim_client *client, uint32_t
         .call = number,
         .type = type,
         .first = sim_no_message,
-        .is_device_scope =
-            type == CALL_TYPE_REJECT && sim_random_once_in(&world->random, 2),
+        .is_device_scope = type == CALL_TYPE_REJECT && sim_random_once_in(&world->random, 2),
         .padding_bytes = sim_random_once_in(&world->random, 4)
                              ? sim_random_below(&world->random, PADDING_MAX_BYTES)
                              : 0,
@@ -186,8 +184,9 @@ static void say_new(struct sim_world *world, struct sim_client *client, uint32_t
     if ((type == CALL_TYPE_REJECT && !message.is_device_scope) || type == CALL_TYPE_END) {
         call->is_left_by_all = true;
     }
-    if ((type == CALL_TYPE_CANCEL || type == CALL_TYPE_END) && part_no == 0) {
+    if (type == CALL_TYPE_CANCEL || type == CALL_TYPE_END || type == CALL_TYPE_REJECT) {
         call->is_given_up = true;
+        call->is_cancelled = call->is_cancelled || (part_no == 0 && world->is_noisy);
     }
     say(world, client, &message);
 }
@@ -200,11 +199,22 @@ void sim_calls_say(struct sim_world *world, uint32_t call, uint32_t part, enum c
     }
 }
 
+/* From now on it rings, or calls. */
+static void begin_ring(struct sim_world *world, const struct sim_client *client,
+                       struct sim_part *part, uint64_t until_ms)
+{
+    part->rings_until_ms = until_ms;
+    part->rings_at = client->reader.client;
+    part->rings_for = world->broker.count;
+}
+
 bool sim_calls_must_find(const struct sim_world *world, const struct sim_message *message)
 {
     return message->call == sim_no_call ||
            (message->type == CALL_TYPE_START && message->to_user != message->from_user &&
-            !world->calls.all[message->call].is_given_up);
+            !world->calls.all[message->call].is_given_up &&
+            world->clients[message->sender]->state != SIM_CLIENT_ENDED &&
+            message->deadline_ms - SIM_OUTCOME_TIMEOUT_MS + SIM_RING_MS > world->now_ms);
 }
 
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user)
@@ -222,6 +232,9 @@ void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_
         .accept = sim_no_message,
         .answered_part = SIM_PARTS,
     };
+    begin_ring(world, client, &calls->all[number].parts[0],
+               world->now_ms + SIM_OUTCOME_TIMEOUT_MS + SIM_RING_MS);
+    calls->all[number].parts[0].rings_for = 0; /* until it hears that it does */
     set_view(world, number, 0, SIM_VIEW_CALLING);
     say_new(world, client, number, CALL_TYPE_START);
 }
@@ -236,9 +249,9 @@ static enum call_type choose_move(struct sim_random *random, enum sim_view view)
         [SIM_VIEW_RINGING] = {CALL_TYPE_RINGING, CALL_TYPE_RINGING, CALL_TYPE_CANDIDATE,
                               CALL_TYPE_ACCEPT, CALL_TYPE_ACCEPT, CALL_TYPE_ACCEPT,
                               CALL_TYPE_REJECT, CALL_TYPE_END},
-        [SIM_VIEW_ANSWERED] = {CALL_TYPE_OFFER, CALL_TYPE_OFFER, CALL_TYPE_ANSWER,
-                               CALL_TYPE_ANSWER, CALL_TYPE_CANDIDATE, CALL_TYPE_CANDIDATE,
-                               CALL_TYPE_CANDIDATE, CALL_TYPE_END},
+        [SIM_VIEW_ANSWERED] = {CALL_TYPE_OFFER, CALL_TYPE_OFFER, CALL_TYPE_ANSWER, CALL_TYPE_ANSWER,
+                               CALL_TYPE_CANDIDATE, CALL_TYPE_CANDIDATE, CALL_TYPE_CANDIDATE,
+                               CALL_TYPE_END},
     };
     bool has_moves = view != SIM_VIEW_NONE && view != SIM_VIEW_ENDED;
     if (has_moves && !sim_random_once_in(random, ANY_MOVE_ONE_IN)) {
@@ -255,7 +268,22 @@ void sim_calls_move(struct sim_world *world, uint32_t number, uint32_t part_no)
     if (client == NULL || (!is_in && !sim_random_once_in(&world->random, ANY_MOVE_ONE_IN))) {
         return;
     }
-    say_new(world, client, number, choose_move(&world->random, part->view));
+    enum call_type type = choose_move(&world->random, part->view);
+    if (part->view != SIM_VIEW_NONE || !is_move(type)) { /* else it cannot know the callId */
+        say_new(world, client, number, type);
+    }
+}
+
+/* True: the client has said that, or said it again, and waits for the outcome. */
+static bool is_owed(const struct sim_ledger *ledger, const struct sim_message *first,
+                    const struct sim_client *client)
+{
+    uint32_t at = first->last_again;
+    while (at != sim_no_message && (ledger->messages[at].sender != client->reader.client ||
+                                    !ledger->messages[at].is_owed)) {
+        at = ledger->messages[at].before_again;
+    }
+    return at != sim_no_message;
 }
 
 /* The same again, over the connection that is there now. */
@@ -278,8 +306,7 @@ static void say_pending_again(struct sim_world *world, struct sim_client *client
     }
     for (uint32_t i = 0; i < part->pending_count; i++) {
         const struct sim_message *before = &world->ledger.messages[part->pending[i]];
-        const struct sim_message *last = &world->ledger.messages[before->last_again];
-        if (last->sender == client->reader.client && last->is_owed) {
+        if (is_owed(&world->ledger, before, client)) {
             continue; /* its outcome is on the way */
         }
         struct sim_message message = {
@@ -308,6 +335,9 @@ static void react(struct sim_world *world, uint32_t number, uint32_t part_no)
     } else if (part->hangs_up) {
         part->hangs_up = false;
         say_new(world, client, number, CALL_TYPE_END);
+    } else if (part->asks) {
+        part->asks = false;
+        say_new(world, client, number, CALL_TYPE_CANDIDATE);
     }
 }
 
@@ -319,23 +349,30 @@ static bool must_have_been_told(const struct sim_world *world, uint32_t number, 
     const struct sim_call *call = &world->calls.all[number];
     const struct sim_part *part = &call->parts[part_no];
     const struct sim_client *client = world->devices[sim_call_place(call, part_no)];
-    return !world->is_noisy && world->is_roomy && part->rings_for == world->broker.count &&
-           client != NULL && client->reader.client == part->rings_at &&
-           client->state == SIM_CLIENT_OPEN && !client->is_retiring && client->reads;
+    return !world->is_noisy && world->is_roomy && !call->is_cancelled &&
+           part->rings_for == world->broker.count && client != NULL &&
+           client->reader.client == part->rings_at && client->state == SIM_CLIENT_OPEN &&
+           !client->is_retiring && client->reads;
 }
 
 static void end_ring(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[number].parts[part_no];
-    if (part->view != SIM_VIEW_RINGING || part->pending_count > 0 ||
-        world->now_ms < part->rings_until_ms + RING_SLACK_MS) {
+    bool rings = part->view == SIM_VIEW_RINGING || part->view == SIM_VIEW_CALLING;
+    if (!rings || part->pending_count > 0 || world->now_ms < part->rings_until_ms + RING_SLACK_MS) {
         return;
     }
     if (must_have_been_told(world, number, part_no)) {
-        sim_trace_break(&world->trace, "18: call %" PRIu32 ": part %" PRIu32
-                        " rings on, and was not told that it is over", number, part_no);
+        sim_trace_break(&world->trace,
+                        "18: call %" PRIu32 ": part %" PRIu32
+                        " rings on, and was not told that it is over",
+                        number, part_no);
     }
-    end_view(world, number, part_no);
+    if (part->view == SIM_VIEW_RINGING) {
+        end_view(world, number, part_no);
+    } else {
+        part->hangs_up = true;
+    }
 }
 
 static bool is_alive(const struct sim_part *part)
@@ -357,7 +394,7 @@ void sim_calls_step(struct sim_world *world)
             }
             is_over = false;
             end_ring(world, i, part_no);
-            if (part->says_again || part->hangs_up) {
+            if (part->says_again || part->hangs_up || part->asks) {
                 react(world, i, part_no);
             }
         }
@@ -397,8 +434,7 @@ bool sim_calls_read_notice(const struct sim_calls *calls, struct slice payload,
         .type = slice_equal(behind(payload, begin), slice_from_string("call-end"))
                     ? CALL_TYPE_END
                     : CALL_TYPE_CANCEL,
-        .reason = slice_equal(reason, slice_from_string("answered-elsewhere"))
-                      ? SIM_REASON_ANSWERED
+        .reason = slice_equal(reason, slice_from_string("answered-elsewhere")) ? SIM_REASON_ANSWERED
                   : slice_equal(reason, slice_from_string("rejected-elsewhere"))
                       ? SIM_REASON_REJECTED
                       : SIM_REASON_OTHER,
@@ -438,18 +474,19 @@ void sim_calls_delivered(struct sim_world *world, const struct sim_client *clien
         return;
     }
     const struct sim_message *message = &world->ledger.messages[word->message];
-    uint32_t from = sim_call_part_of(
-        call, message->from_user * SIM_DEVICES + message->from_device);
+    uint32_t from = sim_call_part_of(call, message->from_user * SIM_DEVICES + message->from_device);
     if (from == SIM_PARTS || (from == 0) == (part_no == 0)) {
-        sim_trace_break(&world->trace, "19: message %" PRIu32 " of call %" PRIu32
-                        " goes from part %" PRIu32 " to %" PRIu32,
+        sim_trace_break(&world->trace,
+                        "19: message %" PRIu32 " of call %" PRIu32 " goes from part %" PRIu32
+                        " to %" PRIu32,
                         word->message, word->call, from, part_no);
     }
     if (call->answered_part != SIM_PARTS && message->sent_at_event > call->answered_event &&
         ((part_no != 0 && part_no != call->answered_part) ||
          (from != 0 && from != call->answered_part))) {
-        sim_trace_break(&world->trace, "19: message %" PRIu32 " of call %" PRIu32
-                        ", answered by part %" PRIu32 ", goes from part %" PRIu32 " to %" PRIu32,
+        sim_trace_break(&world->trace,
+                        "19: message %" PRIu32 " of call %" PRIu32 ", answered by part %" PRIu32
+                        ", goes from part %" PRIu32 " to %" PRIu32,
                         word->message, word->call, call->answered_part, from, part_no);
     }
     if (message->type == CALL_TYPE_ACCEPT) {
@@ -464,9 +501,7 @@ static void hear_message(struct sim_world *world, const struct sim_client *clien
     switch (world->ledger.messages[word->message].type) {
     case CALL_TYPE_START:
         if (part_no > 0 && (part->view == SIM_VIEW_NONE || part->view == SIM_VIEW_ENDED)) {
-            part->rings_until_ms = word->until_ms;
-            part->rings_at = client->reader.client;
-            part->rings_for = world->broker.count;
+            begin_ring(world, client, part, word->until_ms);
             set_view(world, word->call, part_no, SIM_VIEW_RINGING);
         }
         break;
@@ -482,8 +517,9 @@ static void hear_message(struct sim_world *world, const struct sim_client *clien
         break;
     case CALL_TYPE_CANCEL:
         if (part->view == SIM_VIEW_ANSWERED && part_no > 0) {
-            sim_trace_break(&world->trace, "20: call %" PRIu32 ": part %" PRIu32
-                            " has answered, and is cancelled", word->call, part_no);
+            sim_trace_break(&world->trace,
+                            "20: call %" PRIu32 ": part %" PRIu32 " has answered, and is cancelled",
+                            word->call, part_no);
         }
         end_view(world, word->call, part_no);
         break;
@@ -500,12 +536,15 @@ static void hear_notice(struct sim_world *world, const struct sim_word *word, ui
 {
     const struct sim_call *call = &world->calls.all[word->call];
     if (word->reason == SIM_REASON_ANSWERED && call->parts[part_no].view == SIM_VIEW_ANSWERED) {
-        sim_trace_break(&world->trace, "17: call %" PRIu32 ": part %" PRIu32
-                        " has answered, and another has", word->call, part_no);
+        sim_trace_break(&world->trace,
+                        "17: call %" PRIu32 ": part %" PRIu32 " has answered, and another has",
+                        word->call, part_no);
     }
     if (word->reason == SIM_REASON_REJECTED && !call->is_left_by_all) {
-        sim_trace_break(&world->trace, "20: call %" PRIu32 " is over for part %" PRIu32
-                        ", and only another has left it", word->call, part_no);
+        sim_trace_break(&world->trace,
+                        "20: call %" PRIu32 " is over for part %" PRIu32
+                        ", and only another has left it",
+                        word->call, part_no);
     }
     end_view(world, word->call, part_no);
 }
@@ -535,14 +574,31 @@ static void hear_accepted(struct sim_world *world, uint32_t number, uint32_t par
 {
     struct sim_call *call = &world->calls.all[number];
     if (call->told_part != SIM_PARTS && call->told_part != part_no) {
-        sim_trace_break(&world->trace, "17: call %" PRIu32 " is answered by parts %" PRIu32
-                        " and %" PRIu32, number, call->told_part, part_no);
+        sim_trace_break(&world->trace,
+                        "17: call %" PRIu32 " is answered by parts %" PRIu32 " and %" PRIu32,
+                        number, call->told_part, part_no);
     }
     call->told_part = part_no;
     set_view(world, number, part_no, SIM_VIEW_ANSWERED);
 }
 
-static void hear_outcome(struct sim_world *world, const struct sim_word *word, uint32_t part_no)
+/* Whoever is in a call, and hears that it is not, believes it. */
+static void hear_of_media(struct sim_world *world, const struct sim_word *word, uint32_t part_no)
+{
+    struct sim_part *part = &world->calls.all[word->call].parts[part_no];
+    if (part->view != SIM_VIEW_ANSWERED || part->pending_count > 0) {
+        return;
+    }
+    if (word->outcome == OUTCOME_NO_SUCH_CALL || word->outcome == OUTCOME_NOT_IN_CALL ||
+        word->outcome == OUTCOME_ANSWERED_ELSEWHERE) {
+        end_view(world, word->call, part_no);
+    } else if (word->outcome == OUTCOME_UNCONFIRMED) {
+        part->asks = true;
+    }
+}
+
+static void hear_outcome(struct sim_world *world, const struct sim_client *client,
+                         const struct sim_word *word, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[word->call].parts[part_no];
     const struct sim_ledger *ledger = &world->ledger;
@@ -554,7 +610,11 @@ static void hear_outcome(struct sim_world *world, const struct sim_word *word, u
         sim_trace_break(&world->trace, "20: message %" PRIu32 " says %" PRIu32 " again, and is %s",
                         word->message, first, outcome_code(word->outcome));
     }
-    if (!is_move(message->type) || !is_pending(part, first)) {
+    if (!is_move(message->type)) {
+        hear_of_media(world, word, part_no);
+        return;
+    }
+    if (!is_pending(part, first)) {
         return;
     }
     switch (word->outcome) {
@@ -562,7 +622,9 @@ static void hear_outcome(struct sim_world *world, const struct sim_word *word, u
         remove_pending(part, first);
         if (message->type == CALL_TYPE_ACCEPT) {
             hear_accepted(world, word->call, part_no);
-        } else if (message->type != CALL_TYPE_START) {
+        } else if (message->type == CALL_TYPE_START) {
+            begin_ring(world, client, part, world->now_ms + SIM_RING_MS);
+        } else {
             end_view(world, word->call, part_no);
         }
         break;
@@ -608,7 +670,7 @@ void sim_calls_hear(struct sim_world *world, const struct sim_client *client,
         hear_notice(world, word, part_no);
         break;
     case SIM_WORD_OUTCOME:
-        hear_outcome(world, word, part_no);
+        hear_outcome(world, client, word, part_no);
         break;
     default:
         break;
@@ -618,8 +680,8 @@ void sim_calls_hear(struct sim_world *world, const struct sim_client *client,
 void sim_calls_come(struct sim_world *world, const struct sim_client *client)
 {
     uint32_t place = place_of(client);
-    bool was_away_long = world->open_counts[place] == 0 &&
-                         world->left_ms[place] + SIM_GRACE_MS < world->now_ms;
+    bool was_away_long =
+        world->open_counts[place] == 0 && world->left_ms[place] + SIM_GRACE_MS < world->now_ms;
     for (uint32_t i = world->calls.first_live; i < world->calls.count; i++) {
         uint32_t part_no = sim_call_part_of(&world->calls.all[i], place);
         struct sim_part *part = part_no < SIM_PARTS ? &world->calls.all[i].parts[part_no] : NULL;
@@ -631,6 +693,8 @@ void sim_calls_come(struct sim_world *world, const struct sim_client *client)
             part->tries = 0;
         } else if (was_away_long && part->view != SIM_VIEW_RINGING) {
             part->hangs_up = true; /* it will be over, and perhaps nobody is left to say so */
+        } else if (part->view == SIM_VIEW_ANSWERED) {
+            part->asks = true; /* a broker that has died may have taken the call along */
         }
     }
 }
@@ -640,8 +704,7 @@ void sim_calls_come(struct sim_world *world, const struct sim_client *client)
 static bool was_away(const struct sim_world *world, uint32_t place)
 {
     const struct sim_presence *device = &world->broker.devices[place];
-    uint64_t since_ms =
-        device->was_there ? device->left_ms : world->broker.start_ms;
+    uint64_t since_ms = device->was_there ? device->left_ms : world->broker.start_ms;
     return device->session_count == 0 && since_ms + SIM_GRACE_MS <= world->now_ms;
 }
 
@@ -653,8 +716,10 @@ static void check_lost(struct sim_world *world, uint32_t number, const char *res
         is_lost = is_lost || was_away(world, sim_call_place(call, part_no));
     }
     if (!is_lost) {
-        sim_trace_break(&world->trace, "21: call %" PRIu32 " has ended, %s, and nobody was away for"
-                        " long", number, result);
+        sim_trace_break(&world->trace,
+                        "21: call %" PRIu32 " has ended, %s, and nobody was away for"
+                        " long",
+                        number, result);
     }
 }
 

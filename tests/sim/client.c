@@ -121,10 +121,32 @@ static uint32_t place_of(const struct sim_client *client)
     return client->reader.user * SIM_DEVICES + client->device;
 }
 
+/* The newest client of the device but this one that is open, if there is one. */
+static struct sim_client *other_of_device(const struct sim_client *client)
+{
+    struct sim_world *world = client->world;
+    for (uint32_t i = world->client_count; i > 0; i--) {
+        struct sim_client *at = world->clients[i - 1];
+        if (at != client && place_of(at) == place_of(client) && at->state == SIM_CLIENT_OPEN) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* It goes. If it was not the one that stays of two that came at the same time, the device goes on
+ * with the other. */
 static void count_out(struct sim_client *client)
 {
-    if (client->state == SIM_CLIENT_OPEN && --client->world->open_counts[place_of(client)] == 0) {
-        client->world->left_ms[place_of(client)] = client->world->now_ms;
+    struct sim_world *world = client->world;
+    uint32_t place = place_of(client);
+    bool was_open = client->state == SIM_CLIENT_OPEN;
+    if (was_open && --world->open_counts[place] == 0) {
+        world->left_ms[place] = world->now_ms;
+    }
+    if (world->devices[place] == client && world->open_counts[place] > 0) {
+        world->devices[place] = other_of_device(client);
+        sim_calls_come(world, world->devices[place]);
     }
 }
 
@@ -214,6 +236,10 @@ void sim_client_accept(struct sim_client *client, size_t greeting_bytes)
     sim_trace_note(&client->world->trace, SIM_EVENT_OPEN, client->reader.client, 0, 0, 0);
     client->state = SIM_CLIENT_OPEN;
     client->open_since_event = client->world->trace.event_count;
+    struct sim_client **device = &client->world->devices[place_of(client)];
+    if (*device != NULL && (*device)->state == SIM_CLIENT_ENDED) {
+        *device = client; /* it came before that one, and is let in after it */
+    }
     sim_calls_come(client->world, client);
     client->world->open_counts[place_of(client)]++;
     put_frame(client, RESPONSE_BYTES, sim_no_delivery);

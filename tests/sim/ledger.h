@@ -1,9 +1,10 @@
 /* Every message of a run, every delivery and every outcome; says at once when one of them breaks a
  * promise:
- * - a message is delivered to a session at most once;
+ * - a message is delivered to a session at most once (one of a call once by each broker: what a
+ *   broker that died said again itself, gateways do not know under their own name);
  * - it has at most one outcome, told to its own sender, and none if it was never sent;
  * - messages of one session to one session are delivered in the order sent: plain ones, and those
- *   of one call (what waits for a device waits apart for each call);
+ *   of one call by one broker (what waits for a device waits apart for each call);
  * - a payload is what the sender sent, with the true `from`, and goes to the user it names;
  * - it is not put into a stream once its time is over;
  * - what was refused is never written to a session, and what was answered delivered has been, but
@@ -51,6 +52,7 @@ struct sim_delivery {
     uint32_t reader;            /* the client's number */
     uint32_t before_of_message; /* the message's delivery before this one, sim_no_delivery: none */
     uint32_t before_of_reader;
+    uint32_t broker_count; /* of brokers by then */
     bool is_written;
 };
 
@@ -63,7 +65,8 @@ struct sim_ledger {
     uint32_t delivery_count;
     uint32_t delivery_cap;
     uint64_t now_ms;
-    uint32_t first_owed; /* no message before it is owed an outcome */
+    uint32_t broker_count; /* of all brokers so far */
+    uint32_t first_owed;   /* no message before it is owed an outcome */
     struct buffer expected;
 };
 
@@ -92,8 +95,8 @@ uint32_t sim_ledger_deliver(struct sim_ledger *ledger, struct sim_reader *reader
 void sim_ledger_written(struct sim_ledger *ledger, uint32_t delivery);
 /* In how many milliseconds that payload stops ringing. False: it says nothing of it. */
 MUST_CHECK bool sim_ledger_read_expiry(struct slice payload, uint32_t *left_ms);
-/* What `client` was told of the message with the JSON text `id`; gives its place. sim_no_message: it
- * was told of nothing that was sent. What has been said again, what only one device of several
+/* What `client` was told of the message with the JSON text `id`; gives its place. sim_no_message:
+ * it was told of nothing that was sent. What has been said again, what only one device of several
  * leaves a call with, and what begins a call or ends one that nobody has heard of, may be called
  * delivered without being written. */
 uint32_t sim_ledger_outcome(struct sim_ledger *ledger, uint32_t client, struct slice id,

@@ -9,7 +9,7 @@
 enum {
     REST_BATCH_MAX_BYTES = 256 * 1024,
     REST_ROUNDS = 12,
-    REST_WAIT_MS = 20000, /* beyond every ring with an outcome time-out and a hold behind it */
+    REST_WAIT_MS = 24000, /* beyond every ring with an outcome time-out and a hold behind it */
     REST_JUMP_MS = 1000,
     FORGET_MS = 31000, /* beyond CALLS_ENDED_MS */
     PROBE_MESSAGES = 4,
@@ -277,8 +277,9 @@ static void check_all_over(struct sim_world *world)
             enum sim_view view = call->parts[part].view;
             if (view != SIM_VIEW_NONE && view != SIM_VIEW_ENDED &&
                 sim_calls_can_speak(world, i, part)) {
-                sim_trace_break(&world->trace, "22: call %" PRIu32 " is over, and part %" PRIu32
-                                " has view %d", i, part, (int)view);
+                sim_trace_break(&world->trace,
+                                "22: call %" PRIu32 " is over, and part %" PRIu32 " has view %d", i,
+                                part, (int)view);
             }
         }
     }

@@ -31,6 +31,28 @@ static bool is_lost(struct sim_world *world, const struct link_record *record)
     return false;
 }
 
+static bool says(struct slice payload, const char *word)
+{
+    return memmem(payload.data, payload.len, word, strlen(word)) != NULL;
+}
+
+/* Of calls. */
+static bool is_lost_of_call(struct sim_world *world, const struct link_record *record)
+{
+    switch (world->rule) {
+    case SIM_BREAK_LEGS_FORGOTTEN:
+        return record->kind == LINK_LEG && record->leg.state.len > 0;
+    case SIM_BREAK_LEG_END_LOST:
+        return record->kind == LINK_LEG && record->leg.state.len == 0;
+    case SIM_BREAK_ELSEWHERE_UNTOLD:
+        return record->kind == LINK_DELIVER && says(record->deliver.payload, "answered-elsewhere");
+    case SIM_BREAK_NO_ANSWER_UNTOLD:
+        return record->kind == LINK_DELIVER && says(record->deliver.payload, "no-answer");
+    default:
+        return false;
+    }
+}
+
 uint64_t sim_tamper_session_id(const struct sim_world *world, uint64_t session_id)
 {
     /* Without its generation: the place in the gateway's table, which is used again. */
@@ -67,8 +89,61 @@ static uint64_t *session_id_of(struct link_record *record)
         return &record->deliver.session_id;
     case LINK_EVICT:
         return &record->evict.session_id;
+    case LINK_LEG:
+        return &record->leg.session_id;
     default:
         return NULL;
+    }
+}
+
+/* Another device of the user who is connected to that gateway. */
+static uint64_t other_device(const struct sim_world *world, uint32_t slot, uint64_t session_id)
+{
+    const struct sim_client *client = sim_gateway_find(&world->gateways[slot], session_id);
+    const struct sim_client *other = world->gateways[slot].first_client;
+    while (client != NULL && other != NULL &&
+           (other->reader.user != client->reader.user || other->device == client->device ||
+            other->state != SIM_CLIENT_OPEN)) {
+        other = other->next;
+    }
+    return client != NULL && other != NULL ? other->session_id : session_id;
+}
+
+static void change_submit(struct sim_world *world, struct link_submit *submit)
+{
+    if (submit->call_id.len == 0) {
+        return;
+    }
+    switch (world->rule) {
+    case SIM_BREAK_ACCEPT_UNJUDGED:
+        submit->type = submit->type == CALL_TYPE_ACCEPT ? CALL_TYPE_CANDIDATE : submit->type;
+        break;
+    case SIM_BREAK_LATE_CANCEL:
+        submit->type = submit->type == CALL_TYPE_CANCEL ? CALL_TYPE_END : submit->type;
+        break;
+    case SIM_BREAK_SCOPE_LOST:
+        submit->party.is_device_scope = false;
+        break;
+    case SIM_BREAK_REPEAT_UNKNOWN:
+        submit->party.message_hash = sim_random_next(&world->random);
+        break;
+    default:
+        break;
+    }
+}
+
+static void change_of_call(struct sim_world *world, uint32_t slot, struct link_record *record)
+{
+    if (record->kind == LINK_SUBMIT) {
+        change_submit(world, &record->submit);
+    } else if (record->kind == LINK_SUBMIT_OUTCOME &&
+               record->submit_outcome.outcome == OUTCOME_ANSWERED_ELSEWHERE &&
+               world->rule == SIM_BREAK_ELSEWHERE_UNTRUE) {
+        record->submit_outcome.outcome = OUTCOME_DELIVERED;
+    } else if (record->kind == LINK_DELIVER && world->rule == SIM_BREAK_STRAY_MEDIA &&
+               says(record->deliver.payload, "call-offer") &&
+               says(record->deliver.payload, "callId")) {
+        record->deliver.session_id = other_device(world, slot, record->deliver.session_id);
     }
 }
 
@@ -113,7 +188,7 @@ static bool is_on_the_wire(enum sim_break rule)
     return rule == SIM_BREAK_REUSE_SESSION_ID || rule == SIM_BREAK_OFFLINE_UNTRUE ||
            rule == SIM_BREAK_FORGED_FROM || rule == SIM_BREAK_FORGET_RESUBMIT ||
            rule == SIM_BREAK_DELIVER_LATE || rule == SIM_BREAK_SKIP_DEDUPE ||
-           rule == SIM_BREAK_SUBMIT_UNMARKED;
+           rule == SIM_BREAK_SUBMIT_UNMARKED || rule >= SIM_BREAK_ACCEPT_UNJUDGED;
 }
 
 void sim_tamper(struct sim_world *world, uint32_t slot, enum sim_end end, struct buffer *batch)
@@ -130,7 +205,8 @@ void sim_tamper(struct sim_world *world, uint32_t slot, enum sim_end end, struct
     while (link_record_decode(&rest, &record) == PARSE_DONE) {
         buffer_clear(&forged);
         change(world, slot, end, &record, &forged);
-        if (!is_lost(world, &record)) {
+        change_of_call(world, slot, &record);
+        if (!is_lost(world, &record) && !is_lost_of_call(world, &record)) {
             link_record_put(&changed, &record);
         }
     }
