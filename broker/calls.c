@@ -20,7 +20,7 @@ static struct slice call_key(const struct map_node *node)
 static struct slice leg_key(const struct map_node *node)
 {
     const struct call_leg *leg = container_of(node, struct call_leg, by_user);
-    return slice_of(&leg->user, sizeof leg->user);
+    return slice_of(&leg->user, sizeof(struct user *));
 }
 
 struct slice call_id(const struct call *call)
@@ -497,7 +497,7 @@ static void sort_ringing(struct calls *all)
     for (const struct call *call = all->ringing.first; call != NULL; call = call->next) {
         count++;
     }
-    struct call **calls = malloc((count + 1) * sizeof *calls);
+    struct call **calls = malloc((count + 1) * sizeof(struct call *));
     if (calls == NULL) {
         return;
     }
@@ -505,7 +505,7 @@ static void sort_ringing(struct calls *all)
     for (struct call *call = all->ringing.first; call != NULL; call = call->next) {
         calls[i++] = call;
     }
-    qsort(calls, count, sizeof *calls, compare_due);
+    qsort(calls, count, sizeof(struct call *), compare_due);
     all->ringing = (struct call_list){0};
     for (i = 0; i < count; i++) {
         list_append(&all->ringing, calls[i]);
