@@ -200,6 +200,15 @@ static struct call_leg *leg_for(struct router *router, struct transfer *transfer
     return leg != NULL && !leg->is_out && leg != call->caller ? leg : NULL;
 }
 
+static void note_copy(struct call_leg *leg, const struct transfer_key *key)
+{
+    bool is_same = leg->copied_instance_id == key->source_instance_id;
+    if (!is_same || leg->copied_seq < key->seq) {
+        leg->copied_instance_id = key->source_instance_id;
+        leg->copied_seq = key->seq;
+    }
+}
+
 void router_calls_copy_to(struct router *router, struct transfer *transfer,
                           struct call_leg *leg, uint64_t now_ms)
 {
@@ -207,8 +216,7 @@ void router_calls_copy_to(struct router *router, struct transfer *transfer,
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
     if (copy != NULL) {
         transfer->has_copies = true;
-        leg->copied_instance_id = transfer->key.source_instance_id;
-        leg->copied_seq = transfer->key.seq;
+        note_copy(leg, &transfer->key);
         copy->number = transfer->number;
         copy->rings = transfer->rings;
         copy->is_last_word = transfer->is_last_word;
