@@ -344,10 +344,10 @@ static void start_missed(struct router *router, struct transfer *transfer, uint6
     struct call *call = transfer->call;
     if (call->state == CALL_ANSWERED || (call->state < CALL_ANSWERED && has_device(call))) {
         transfer_note(transfer, OUTCOME_DELIVERED);
+    } else if (call->is_rung_later) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED); /* they may be back in a moment */
     } else if (call->state < CALL_ANSWERED) {
         start_failed(router, call, now_ms);
-    } else if (call->is_rung_later) {
-        transfer_note(transfer, OUTCOME_UNCONFIRMED);
     }
 }
 
