@@ -363,6 +363,33 @@ static bool must_be_said_again(const struct transfer *transfer, uint64_t now_ms)
            transfer->deadline_ms > now_ms && transfer->again_count < AGAIN_MAX;
 }
 
+/* True: somebody has ended the call, and the other end may not have heard of it in time. (Whoever
+ * did not come back in time knows.) */
+static bool is_lost_end(const struct router *router, const struct transfer *transfer)
+{
+    bool is_ours = transfer->key.source_instance_id == router->config.instance_id;
+    return transfer->is_last_word && !is_ours && transfer->outcome != OUTCOME_DELIVERED &&
+           transfer->outcome != OUTCOME_USER_OFFLINE;
+}
+
+/* In the name of whoever ended it. */
+static void say_end(struct router *router, const struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
+    struct call_leg *only = transfer->call_leg;
+    if (only != NULL) {
+        bool rings = only != call->caller && only != call->answered;
+        router_call_notify(router, only, rings ? CALL_TYPE_CANCEL : CALL_TYPE_END,
+                           "connection-lost", now_ms);
+        return;
+    }
+    for (struct call_leg *leg = call->callees; leg != NULL; leg = leg->next_of_call) {
+        if (call_leg_session(leg) != NULL) {
+            router_call_notify(router, leg, CALL_TYPE_CANCEL, "connection-lost", now_ms);
+        }
+    }
+}
+
 bool router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
 {
     struct call *call = transfer->call;
@@ -383,6 +410,9 @@ bool router_calls_done(struct router *router, struct transfer *transfer, uint64_
     }
     if (transfer->is_start && is_refused) {
         start_missed(router, transfer, now_ms);
+    }
+    if (is_lost_end(router, transfer)) {
+        say_end(router, transfer, now_ms);
     }
     return false;
 }
