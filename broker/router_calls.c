@@ -200,15 +200,23 @@ static struct call_leg *leg_for(struct router *router, struct transfer *transfer
     return leg != NULL && !leg->is_out && leg != call->caller ? leg : NULL;
 }
 
-void router_calls_copy_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
-                          uint64_t now_ms)
+static void note_copy(struct call_leg *leg, const struct transfer_key *key)
+{
+    bool is_same = leg->copied_instance_id == key->source_instance_id;
+    if (!is_same || leg->copied_seq < key->seq) {
+        leg->copied_instance_id = key->source_instance_id;
+        leg->copied_seq = key->seq;
+    }
+}
+
+void router_calls_copy_to(struct router *router, struct transfer *transfer,
+                          struct call_leg *leg, uint64_t now_ms)
 {
     struct transfer *copy =
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
     if (copy != NULL) {
         transfer->has_copies = true;
-        leg->copied_instance_id = transfer->key.source_instance_id;
-        leg->copied_seq = transfer->key.seq;
+        note_copy(leg, &transfer->key);
         copy->number = transfer->number;
         copy->rings = transfer->rings;
         copy->is_last_word = transfer->is_last_word;
@@ -336,10 +344,10 @@ static void start_missed(struct router *router, struct transfer *transfer, uint6
     struct call *call = transfer->call;
     if (call->state == CALL_ANSWERED || (call->state < CALL_ANSWERED && has_device(call))) {
         transfer_note(transfer, OUTCOME_DELIVERED);
+    } else if (call->is_rung_later) {
+        transfer_note(transfer, OUTCOME_UNCONFIRMED); /* they may be back in a moment */
     } else if (call->state < CALL_ANSWERED) {
         start_failed(router, call, now_ms);
-    } else if (call->is_rung_later) {
-        transfer_note(transfer, OUTCOME_UNCONFIRMED);
     }
 }
 
@@ -354,6 +362,33 @@ static bool must_be_said_again(const struct transfer *transfer, uint64_t now_ms)
     return is_lost && (is_ours || transfer->is_accept || transfer->is_last_word) &&
            transfer->call_leg != NULL && transfer->deadline_ms > now_ms &&
            transfer->again_count < AGAIN_MAX;
+}
+
+/* True: somebody has ended the call, and the other end may not have heard of it in time. (Whoever
+ * did not come back in time knows.) */
+static bool is_lost_end(const struct router *router, const struct transfer *transfer)
+{
+    bool is_ours = transfer->key.source_instance_id == router->config.instance_id;
+    return transfer->is_last_word && !is_ours && transfer->outcome != OUTCOME_DELIVERED &&
+           transfer->outcome != OUTCOME_USER_OFFLINE;
+}
+
+/* In the name of whoever ended it. */
+static void say_end(struct router *router, const struct transfer *transfer, uint64_t now_ms)
+{
+    struct call *call = transfer->call;
+    struct call_leg *only = transfer->call_leg;
+    if (only != NULL) {
+        bool rings = only != call->caller && only != call->answered;
+        router_call_notify(router, only, rings ? CALL_TYPE_CANCEL : CALL_TYPE_END,
+                           "connection-lost", now_ms);
+        return;
+    }
+    for (struct call_leg *leg = call->callees; leg != NULL; leg = leg->next_of_call) {
+        if (call_leg_session(leg) != NULL) {
+            router_call_notify(router, leg, CALL_TYPE_CANCEL, "connection-lost", now_ms);
+        }
+    }
 }
 
 bool router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms)
@@ -376,6 +411,9 @@ bool router_calls_done(struct router *router, struct transfer *transfer, uint64_
     }
     if (transfer->is_start && is_refused) {
         start_missed(router, transfer, now_ms);
+    }
+    if (is_lost_end(router, transfer)) {
+        say_end(router, transfer, now_ms);
     }
     return false;
 }
