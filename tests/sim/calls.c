@@ -217,6 +217,7 @@ bool sim_calls_must_find(const struct sim_world *world, const struct sim_message
            (message->type == CALL_TYPE_START && message->to_user != message->from_user &&
             !world->calls.all[message->call].is_given_up &&
             world->clients[message->sender]->state != SIM_CLIENT_ENDED &&
+            !world->clients[message->sender]->is_retiring &&
             message->deadline_ms - SIM_OUTCOME_TIMEOUT_MS + SIM_RING_MS > world->now_ms);
 }
 
@@ -362,8 +363,9 @@ static void end_ring(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[number].parts[part_no];
     bool rings = part->view == SIM_VIEW_RINGING || part->view == SIM_VIEW_CALLING;
-    if (!rings || part->pending_count > 0 ||
-        world->now_ms < part->rings_until_ms + RING_SLACK_MS) {
+    uint64_t over_ms = part->rings_until_ms > world->quiet_ms ? part->rings_until_ms
+                                                              : world->quiet_ms;
+    if (!rings || part->pending_count > 0 || world->now_ms < over_ms + RING_SLACK_MS) {
         return;
     }
     if (must_have_been_told(world, number, part_no)) {
