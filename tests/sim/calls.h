@@ -52,6 +52,7 @@ struct sim_call {
     struct sim_part parts[SIM_PARTS];
     uint32_t told_part;       /* whose accept was called delivered; SIM_PARTS: none */
     uint32_t accept;          /* the one that the caller got; sim_no_message: none */
+    uint32_t accept_for;      /* the count of brokers by then */
     bool is_cancelled;        /* by the caller, in times when that may have come too late */
     bool is_given_up;         /* by somebody, perhaps before others heard of it */
     bool is_left_by_all;      /* somebody has rejected it for all of the callee's devices */
