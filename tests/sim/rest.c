@@ -22,6 +22,7 @@ enum {
 static void set_all_right(struct sim_world *world)
 {
     world->is_noisy = false;
+    world->quiet_ms = world->now_ms;
     world->limits.batch_max_bytes = REST_BATCH_MAX_BYTES; /* so that any backlog goes in time */
     for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
         struct sim_process *process = sim_world_process(world, i);
