@@ -58,15 +58,19 @@ static void free_hold(struct holds *all, struct hold *hold)
 void holds_fini(struct holds *all)
 {
     for (int state = 0; state < HOLD_STATE_COUNT; state++) {
-        while (all->lists[state].first != NULL) {
-            struct hold *hold = all->lists[state].first;
+        struct hold *next = NULL;
+        for (struct hold *hold = all->lists[state].first; hold != NULL; hold = next) {
+            next = hold->next;
             struct user *user = hold->leg == NULL ? hold->user : NULL;
-            free_hold(all, hold);
+            *place_of_hold(hold->user, hold->leg) = NULL;
+            free(hold);
             if (user != NULL) {
                 directory_release_user(all->transfers->directory, user);
             }
         }
+        all->lists[state] = (struct hold_list){0};
     }
+    all->count = 0;
     all->bytes = 0;
 }
 

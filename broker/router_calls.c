@@ -209,8 +209,8 @@ static void note_copy(struct call_leg *leg, const struct transfer_key *key)
     }
 }
 
-void router_calls_copy_to(struct router *router, struct transfer *transfer,
-                          struct call_leg *leg, uint64_t now_ms)
+void router_calls_copy_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                          uint64_t now_ms)
 {
     struct transfer *copy =
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
