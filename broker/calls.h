@@ -35,12 +35,12 @@ struct call_leg {
     struct call_leg *next_of_call; /* the callee's */
     struct call *call;
     struct user *user;
-    struct hold *hold;  /* kept by holds.h; NULL: the device is there, or the leg is out */
-    uint64_t handed_number; /* of the last transfer that its device was handed in this call */
+    struct hold *hold;           /* kept by holds.h; NULL: the device is there, or the leg is out */
+    uint64_t handed_number;      /* of the last transfer that its device was handed in this call */
     uint64_t handed_instance_id; /* to that session of that gateway */
     uint64_t handed_session_id;
-    uint64_t rung_instance_id; /* the name under which that session knows the call-start */
-    uint64_t rung_seq;         /* 0: it does not */
+    uint64_t rung_instance_id;   /* the name under which that session knows the call-start */
+    uint64_t rung_seq;           /* 0: it does not */
     uint64_t copied_instance_id; /* the last of another's messages that we said to it ourselves */
     uint64_t copied_seq;
     uint64_t last_move; /* the message_hash of what it did last (link_codec.h); 0: none */
@@ -65,9 +65,10 @@ struct call {
     struct transfer *start; /* the call-start, while it waits for its outcome */
     uint8_t *payload;       /* of the call-start, while it rings: for devices that come meanwhile */
     uint32_t payload_len;
-    uint64_t start_hash;    /* the message_hash of the call-start; 0: it had no id, or a broker before knew */
-    uint32_t transfers;     /* that refer to it or to a leg of it */
-    bool is_restored;       /* a broker before this one opened it */
+    uint64_t start_hash; /* the message_hash of the call-start; 0: it had no id, or a broker before
+                            knew */
+    uint32_t transfers;  /* that refer to it or to a leg of it */
+    bool is_restored;    /* a broker before this one opened it */
     bool is_start_repeated; /* its sender does not hear of its outcome any more */
     bool is_accept_known;   /* the caller has the accept */
     bool is_rung_later;     /* a device that came while it rang was told of it */

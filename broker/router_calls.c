@@ -209,8 +209,8 @@ static void note_copy(struct call_leg *leg, const struct transfer_key *key)
     }
 }
 
-void router_calls_copy_to(struct router *router, struct transfer *transfer,
-                          struct call_leg *leg, uint64_t now_ms)
+void router_calls_copy_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                          uint64_t now_ms)
 {
     struct transfer *copy =
         router_call_open_own(router, leg, transfer_payload(transfer), transfer->deadline_ms);
@@ -359,8 +359,9 @@ static bool must_be_said_again(const struct transfer *transfer, uint64_t now_ms)
     bool is_lost = has_left && (transfer->outcome == OUTCOME_UNCONFIRMED ||
                                 transfer->outcome == OUTCOME_OVERLOADED);
     bool is_ours = transfer->source_slot == TRANSFER_NO_SLOT;
-    return is_lost && (is_ours || transfer->is_accept || transfer->is_last_word) && transfer->call_leg != NULL &&
-           transfer->deadline_ms > now_ms && transfer->again_count < AGAIN_MAX;
+    return is_lost && (is_ours || transfer->is_accept || transfer->is_last_word) &&
+           transfer->call_leg != NULL && transfer->deadline_ms > now_ms &&
+           transfer->again_count < AGAIN_MAX;
 }
 
 /* True: somebody has ended the call, and the other end may not have heard of it in time. (Whoever

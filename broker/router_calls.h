@@ -31,8 +31,8 @@ struct hold *router_calls_hold_of(struct router *router, struct transfer *transf
  * missed. May better its outcome. True: it is to be said again. */
 bool router_calls_done(struct router *router, struct transfer *transfer, uint64_t now_ms);
 /* The same for that device, when it is back. */
-void router_calls_copy_to(struct router *router, struct transfer *transfer,
-                          struct call_leg *leg, uint64_t now_ms);
+void router_calls_copy_to(struct router *router, struct transfer *transfer, struct call_leg *leg,
+                          uint64_t now_ms);
 
 /* Rings that are over, devices that did not come back, calls to be forgotten. */
 void router_calls_tick(struct router *router, uint64_t now_ms);

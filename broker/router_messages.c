@@ -113,8 +113,7 @@ void router_number(struct router *router, struct transfer *transfer)
 static void deliver_to(struct router *router, struct transfer *transfer, struct session *session)
 {
     router_number(router, transfer);
-    if (session->last_handed < transfer->number &&
-        router_hand_over(router, transfer, session)) {
+    if (session->last_handed < transfer->number && router_hand_over(router, transfer, session)) {
         session->last_handed = transfer->number;
     }
 }

@@ -49,13 +49,13 @@ struct transfer {
     uint32_t source_slot;
     uint32_t payload_len;
     bool is_repeat;
-    bool is_awaited; /* link_codec.h */
+    bool is_awaited;     /* link_codec.h */
     uint8_t again_count; /* how often it was said again */
     bool is_accept;      /* of its call */
     bool is_last_word;   /* it ends its call, also for devices that are out of it by then */
-    bool is_start;   /* the call-start of its call */
-    bool has_copies; /* to devices that it missed: what becomes of them is not its outcome */
-    bool rings;      /* that, or one said again to a device that came later */
+    bool is_start;       /* the call-start of its call */
+    bool has_copies;     /* to devices that it missed: what becomes of them is not its outcome */
+    bool rings;          /* that, or one said again to a device that came later */
     uint8_t payload[];
 };
 
@@ -114,8 +114,8 @@ void transfers_close(struct transfers *all, struct transfer *transfer);
 /* False: too many are under way to that slot, or no memory. */
 MUST_CHECK bool transfers_add_leg(struct transfers *all, struct transfer *transfer,
                                   struct session *session);
-/* Done, it is to be sent once more, for nobody who waits for its outcome. Whoever has had it knows it
- * for a repeat. */
+/* Done, it is to be sent once more, for nobody who waits for its outcome. Whoever has had it knows
+ * it for a repeat. */
 void transfer_say_again(struct transfer *transfer);
 /* The outcome of a leg that was never sent. */
 void transfer_note(struct transfer *transfer, enum outcome outcome);
@@ -137,8 +137,8 @@ void transfers_answer(struct transfers *all, struct transfer *transfer, uint32_t
                       uint64_t session_id, enum outcome outcome);
 /* Those under way whose time has come are unconfirmed, and done. */
 void transfers_expire(struct transfers *all, uint64_t now_ms);
-/* Legs to that slot are unconfirmed; plain transfers from it that are under way are closed, those of
- * calls go on without it. None may be done. */
+/* Legs to that slot are unconfirmed; plain transfers from it that are under way are closed, those
+ * of calls go on without it. None may be done. */
 void transfers_end_slot(struct transfers *all, uint32_t slot);
 
 /* NULL: none is. */

@@ -47,7 +47,7 @@ struct sim_broker {
     struct sim_world *world;
     struct sim_process process;
     struct router *router; /* NULL: not up */
-    uint32_t count; /* of all brokers up to this one */
+    uint32_t count;        /* of all brokers up to this one */
     uint64_t start_ms;
     bool is_whole; /* all gateways have been there at the same time, or the recovery is over */
     struct sim_presence users[SIM_USERS];

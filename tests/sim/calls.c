@@ -80,16 +80,14 @@ static void end_view(struct sim_world *world, uint32_t number, uint32_t part_no)
 /* The device as it is connected now. NULL: it cannot say anything. */
 static struct sim_client *speaker(const struct sim_world *world, uint32_t number, uint32_t part_no)
 {
-    struct sim_client *client =
-        world->devices[sim_call_place(&world->calls.all[number], part_no)];
+    struct sim_client *client = world->devices[sim_call_place(&world->calls.all[number], part_no)];
     if (client == NULL || client->state != SIM_CLIENT_OPEN || client->is_retiring ||
         !client->session->wants_news) {
         return NULL;
     }
     const struct sim_gateway *gateway = &world->gateways[client->gateway];
-    return sim_process_runs(&gateway->process) && !exchange_is_congested(gateway->exchange)
-               ? client
-               : NULL;
+    return sim_process_runs(&gateway->process) && !exchange_is_congested(gateway->exchange) ? client
+                                                                                            : NULL;
 }
 
 bool sim_calls_can_speak(const struct sim_world *world, uint32_t call, uint32_t part)
@@ -111,11 +109,11 @@ static void say(struct sim_world *world, struct sim_client *client, struct sim_m
     message->number = ++client->sent_count;
     message->from_user = client->reader.user;
     message->from_device = client->device;
-    message->to_user = sim_call_part_of(call, place_of(client)) == 0 ? call->callee
-                                                                      : call->caller / SIM_DEVICES;
+    message->to_user =
+        sim_call_part_of(call, place_of(client)) == 0 ? call->callee : call->caller / SIM_DEVICES;
     message->deadline_ms = world->now_ms + SIM_OUTCOME_TIMEOUT_MS;
-    message->late_ms = world->now_ms + SIM_DELIVERY_TIME_MS +
-                       (message->type == CALL_TYPE_START ? SIM_RING_MS : 0);
+    message->late_ms =
+        world->now_ms + SIM_DELIVERY_TIME_MS + (message->type == CALL_TYPE_START ? SIM_RING_MS : 0);
     uint32_t sent = sim_ledger_send(&world->ledger, message);
     sim_trace_note(&world->trace, SIM_EVENT_MOVE, message->call, sent, (uint64_t)message->type,
                    message->is_device_scope);
@@ -140,8 +138,8 @@ static bool decides(enum call_type type)
 static bool must_wait(const struct sim_world *world, const struct sim_part *part,
                       enum call_type type)
 {
-    bool is_pending = part->pending_count == SIM_PENDING_MAX ||
-                      (part->pending_count > 0 && decides(type));
+    bool is_pending =
+        part->pending_count == SIM_PENDING_MAX || (part->pending_count > 0 && decides(type));
     for (uint32_t i = 0; i < part->pending_count; i++) {
         is_pending = is_pending || world->ledger.messages[part->pending[i]].type == type;
     }
@@ -172,8 +170,7 @@ static void say_new(struct sim_world *world, struct sim_client *client, uint32_t
         .call = number,
         .type = type,
         .first = sim_no_message,
-        .is_device_scope =
-            type == CALL_TYPE_REJECT && sim_random_once_in(&world->random, 2),
+        .is_device_scope = type == CALL_TYPE_REJECT && sim_random_once_in(&world->random, 2),
         .padding_bytes = sim_random_once_in(&world->random, 4)
                              ? sim_random_below(&world->random, PADDING_MAX_BYTES)
                              : 0,
@@ -253,9 +250,9 @@ static enum call_type choose_move(struct sim_random *random, enum sim_view view)
         [SIM_VIEW_RINGING] = {CALL_TYPE_RINGING, CALL_TYPE_RINGING, CALL_TYPE_CANDIDATE,
                               CALL_TYPE_ACCEPT, CALL_TYPE_ACCEPT, CALL_TYPE_ACCEPT,
                               CALL_TYPE_REJECT, CALL_TYPE_END},
-        [SIM_VIEW_ANSWERED] = {CALL_TYPE_OFFER, CALL_TYPE_OFFER, CALL_TYPE_ANSWER,
-                               CALL_TYPE_ANSWER, CALL_TYPE_CANDIDATE, CALL_TYPE_CANDIDATE,
-                               CALL_TYPE_CANDIDATE, CALL_TYPE_END},
+        [SIM_VIEW_ANSWERED] = {CALL_TYPE_OFFER, CALL_TYPE_OFFER, CALL_TYPE_ANSWER, CALL_TYPE_ANSWER,
+                               CALL_TYPE_CANDIDATE, CALL_TYPE_CANDIDATE, CALL_TYPE_CANDIDATE,
+                               CALL_TYPE_END},
     };
     bool has_moves = view != SIM_VIEW_NONE && view != SIM_VIEW_ENDED;
     if (has_moves && !sim_random_once_in(random, ANY_MOVE_ONE_IN)) {
@@ -354,23 +351,25 @@ static bool must_have_been_told(const struct sim_world *world, uint32_t number, 
     const struct sim_part *part = &call->parts[part_no];
     const struct sim_client *client = world->devices[sim_call_place(call, part_no)];
     return !world->is_noisy && world->is_roomy && !call->is_cancelled &&
-           part->rings_for == world->broker.count &&
-           client != NULL && client->reader.client == part->rings_at &&
-           client->state == SIM_CLIENT_OPEN && !client->is_retiring && client->reads;
+           part->rings_for == world->broker.count && client != NULL &&
+           client->reader.client == part->rings_at && client->state == SIM_CLIENT_OPEN &&
+           !client->is_retiring && client->reads;
 }
 
 static void end_ring(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_part *part = &world->calls.all[number].parts[part_no];
     bool rings = part->view == SIM_VIEW_RINGING || part->view == SIM_VIEW_CALLING;
-    uint64_t over_ms = part->rings_until_ms > world->quiet_ms ? part->rings_until_ms
-                                                              : world->quiet_ms;
+    uint64_t over_ms =
+        part->rings_until_ms > world->quiet_ms ? part->rings_until_ms : world->quiet_ms;
     if (!rings || part->pending_count > 0 || world->now_ms < over_ms + RING_SLACK_MS) {
         return;
     }
     if (must_have_been_told(world, number, part_no)) {
-        sim_trace_break(&world->trace, "18: call %" PRIu32 ": part %" PRIu32
-                        " rings on, and was not told that it is over", number, part_no);
+        sim_trace_break(&world->trace,
+                        "18: call %" PRIu32 ": part %" PRIu32
+                        " rings on, and was not told that it is over",
+                        number, part_no);
     }
     if (part->view == SIM_VIEW_RINGING) {
         end_view(world, number, part_no);
@@ -438,8 +437,7 @@ bool sim_calls_read_notice(const struct sim_calls *calls, struct slice payload,
         .type = slice_equal(behind(payload, begin), slice_from_string("call-end"))
                     ? CALL_TYPE_END
                     : CALL_TYPE_CANCEL,
-        .reason = slice_equal(reason, slice_from_string("answered-elsewhere"))
-                      ? SIM_REASON_ANSWERED
+        .reason = slice_equal(reason, slice_from_string("answered-elsewhere")) ? SIM_REASON_ANSWERED
                   : slice_equal(reason, slice_from_string("rejected-elsewhere"))
                       ? SIM_REASON_REJECTED
                       : SIM_REASON_OTHER,
@@ -447,8 +445,8 @@ bool sim_calls_read_notice(const struct sim_calls *calls, struct slice payload,
     return true;
 }
 
-/* The caller gets an accept: it has had none but that one. (A device that says it although it knows
- * better can find a broker that knows nothing.) */
+/* The caller gets an accept: it has had none but that one. (A broker that comes after may not know
+ * that the call is over, and a device may not either: then the caller says so.) */
 static void check_accept(struct sim_world *world, uint32_t number, uint32_t message)
 {
     struct sim_call *call = &world->calls.all[number];
@@ -457,7 +455,8 @@ static void check_accept(struct sim_world *world, uint32_t number, uint32_t mess
         call->accept = accept->first;
         call->accept_for = world->broker.count;
     } else if (call->accept != accept->first &&
-               (accept->is_fair || call->accept_for == world->broker.count)) {
+               (call->accept_for == world->broker.count ||
+                (accept->is_fair && call->parts[0].view == SIM_VIEW_ANSWERED))) {
         sim_trace_break(&world->trace, "17: call %" PRIu32 " has a second accept, message %" PRIu32,
                         number, message);
     }
@@ -482,18 +481,19 @@ void sim_calls_delivered(struct sim_world *world, const struct sim_client *clien
         return;
     }
     const struct sim_message *message = &world->ledger.messages[word->message];
-    uint32_t from = sim_call_part_of(
-        call, message->from_user * SIM_DEVICES + message->from_device);
+    uint32_t from = sim_call_part_of(call, message->from_user * SIM_DEVICES + message->from_device);
     if (from == SIM_PARTS || (from == 0) == (part_no == 0)) {
-        sim_trace_break(&world->trace, "19: message %" PRIu32 " of call %" PRIu32
-                        " goes from part %" PRIu32 " to %" PRIu32,
+        sim_trace_break(&world->trace,
+                        "19: message %" PRIu32 " of call %" PRIu32 " goes from part %" PRIu32
+                        " to %" PRIu32,
                         word->message, word->call, from, part_no);
     }
     if (call->answered_part != SIM_PARTS && message->sent_at_event > call->answered_event &&
         ((part_no != 0 && part_no != call->answered_part) ||
          (from != 0 && from != call->answered_part))) {
-        sim_trace_break(&world->trace, "19: message %" PRIu32 " of call %" PRIu32
-                        ", answered by part %" PRIu32 ", goes from part %" PRIu32 " to %" PRIu32,
+        sim_trace_break(&world->trace,
+                        "19: message %" PRIu32 " of call %" PRIu32 ", answered by part %" PRIu32
+                        ", goes from part %" PRIu32 " to %" PRIu32,
                         word->message, word->call, call->answered_part, from, part_no);
     }
     if (message->type == CALL_TYPE_ACCEPT) {
@@ -524,8 +524,9 @@ static void hear_message(struct sim_world *world, const struct sim_client *clien
         break;
     case CALL_TYPE_CANCEL:
         if (part->view == SIM_VIEW_ANSWERED && part_no > 0) {
-            sim_trace_break(&world->trace, "20: call %" PRIu32 ": part %" PRIu32
-                            " has answered, and is cancelled", word->call, part_no);
+            sim_trace_break(&world->trace,
+                            "20: call %" PRIu32 ": part %" PRIu32 " has answered, and is cancelled",
+                            word->call, part_no);
         }
         end_view(world, word->call, part_no);
         break;
@@ -542,12 +543,15 @@ static void hear_notice(struct sim_world *world, const struct sim_word *word, ui
 {
     const struct sim_call *call = &world->calls.all[word->call];
     if (word->reason == SIM_REASON_ANSWERED && call->parts[part_no].view == SIM_VIEW_ANSWERED) {
-        sim_trace_break(&world->trace, "17: call %" PRIu32 ": part %" PRIu32
-                        " has answered, and another has", word->call, part_no);
+        sim_trace_break(&world->trace,
+                        "17: call %" PRIu32 ": part %" PRIu32 " has answered, and another has",
+                        word->call, part_no);
     }
     if (word->reason == SIM_REASON_REJECTED && !call->is_left_by_all) {
-        sim_trace_break(&world->trace, "20: call %" PRIu32 " is over for part %" PRIu32
-                        ", and only another has left it", word->call, part_no);
+        sim_trace_break(&world->trace,
+                        "20: call %" PRIu32 " is over for part %" PRIu32
+                        ", and only another has left it",
+                        word->call, part_no);
     }
     end_view(world, word->call, part_no);
 }
@@ -573,14 +577,29 @@ static bool is_pending(const struct sim_part *part, uint32_t first)
     return i < part->pending_count;
 }
 
+/* A cancel has its effect, or an accept has. */
+static void check_cancel(struct sim_world *world, uint32_t number)
+{
+    const struct sim_call *call = &world->calls.all[number];
+    if (call->told_part != SIM_PARTS && call->told_for == world->broker.count &&
+        call->cancel_for == world->broker.count) {
+        sim_trace_break(&world->trace,
+                        "20: call %" PRIu32 " was answered by part %" PRIu32 ", and is cancelled",
+                        number, call->told_part);
+    }
+}
+
 static void hear_accepted(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_call *call = &world->calls.all[number];
     if (call->told_part != SIM_PARTS && call->told_part != part_no) {
-        sim_trace_break(&world->trace, "17: call %" PRIu32 " is answered by parts %" PRIu32
-                        " and %" PRIu32, number, call->told_part, part_no);
+        sim_trace_break(&world->trace,
+                        "17: call %" PRIu32 " is answered by parts %" PRIu32 " and %" PRIu32,
+                        number, call->told_part, part_no);
     }
     call->told_part = part_no;
+    call->told_for = world->broker.count;
+    check_cancel(world, number);
     set_view(world, number, part_no, SIM_VIEW_ANSWERED);
 }
 
@@ -627,6 +646,10 @@ static void hear_outcome(struct sim_world *world, const struct sim_client *clien
         } else if (message->type == CALL_TYPE_START) {
             begin_ring(world, client, part, world->now_ms + SIM_RING_MS);
         } else {
+            if (message->type == CALL_TYPE_CANCEL) {
+                world->calls.all[word->call].cancel_for = world->broker.count;
+                check_cancel(world, word->call);
+            }
             end_view(world, word->call, part_no);
         }
         break;
@@ -682,8 +705,8 @@ void sim_calls_hear(struct sim_world *world, const struct sim_client *client,
 void sim_calls_come(struct sim_world *world, const struct sim_client *client)
 {
     uint32_t place = place_of(client);
-    bool was_away_long = world->open_counts[place] == 0 &&
-                         world->left_ms[place] + SIM_GRACE_MS < world->now_ms;
+    bool was_away_long =
+        world->open_counts[place] == 0 && world->left_ms[place] + SIM_GRACE_MS < world->now_ms;
     for (uint32_t i = world->calls.first_live; i < world->calls.count; i++) {
         uint32_t part_no = sim_call_part_of(&world->calls.all[i], place);
         struct sim_part *part = part_no < SIM_PARTS ? &world->calls.all[i].parts[part_no] : NULL;
@@ -706,8 +729,7 @@ void sim_calls_come(struct sim_world *world, const struct sim_client *client)
 static bool was_away(const struct sim_world *world, uint32_t place)
 {
     const struct sim_presence *device = &world->broker.devices[place];
-    uint64_t since_ms =
-        device->was_there ? device->left_ms : world->broker.start_ms;
+    uint64_t since_ms = device->was_there ? device->left_ms : world->broker.start_ms;
     return device->session_count == 0 && since_ms + SIM_GRACE_MS <= world->now_ms;
 }
 
@@ -719,8 +741,10 @@ static void check_lost(struct sim_world *world, uint32_t number, const char *res
         is_lost = is_lost || was_away(world, sim_call_place(call, part_no));
     }
     if (!is_lost) {
-        sim_trace_break(&world->trace, "21: call %" PRIu32 " has ended, %s, and nobody was away for"
-                        " long", number, result);
+        sim_trace_break(&world->trace,
+                        "21: call %" PRIu32 " has ended, %s, and nobody was away for"
+                        " long",
+                        number, result);
     }
 }
 

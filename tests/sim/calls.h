@@ -35,12 +35,12 @@ enum sim_view {
 
 struct sim_part {
     enum sim_view view;
-    bool says_again;     /* what is pending, as soon as it can */
-    bool hangs_up;       /* as soon as it can */
-    bool asks;           /* whether the call is still there */
+    bool says_again;         /* what is pending, as soon as it can */
+    bool hangs_up;           /* as soon as it can */
+    bool asks;               /* whether the call is still there */
     uint64_t rings_until_ms; /* or calls */
-    uint32_t rings_at;   /* the client that was told to ring, or that its call rings */
-    uint32_t rings_for;  /* the count of brokers by then */
+    uint32_t rings_at;       /* the client that was told to ring, or that its call rings */
+    uint32_t rings_for;      /* the count of brokers by then */
     uint32_t tries;
     uint32_t pending_count;
     uint32_t pending[SIM_PENDING_MAX]; /* what it has said and has no outcome of, in order */
@@ -50,17 +50,19 @@ struct sim_call {
     uint32_t caller; /* the device: its place among world->devices */
     uint32_t callee; /* the user */
     struct sim_part parts[SIM_PARTS];
-    uint32_t told_part;       /* whose accept was called delivered; SIM_PARTS: none */
-    uint32_t accept;          /* the one that the caller got; sim_no_message: none */
-    uint32_t accept_for;      /* the count of brokers by then */
-    bool is_cancelled;        /* by the caller, in times when that may have come too late */
-    bool is_given_up;         /* by somebody, perhaps before others heard of it */
-    bool is_left_by_all;      /* somebody has rejected it for all of the callee's devices */
+    uint32_t told_for;   /* the count of brokers by then */
+    uint32_t cancel_for; /* the same, when a cancel was called delivered; 0: none was */
+    uint32_t told_part;  /* whose accept was called delivered; SIM_PARTS: none */
+    uint32_t accept;     /* the one that the caller got; sim_no_message: none */
+    uint32_t accept_for; /* the count of brokers by then */
+    bool is_cancelled;   /* by the caller, in times when that may have come too late */
+    bool is_given_up;    /* by somebody, perhaps before others heard of it */
+    bool is_left_by_all; /* somebody has rejected it for all of the callee's devices */
     /* What the broker makes of it. */
-    bool is_open;             /* it has it, and it has not ended */
-    uint32_t answered_part;   /* SIM_PARTS: none */
-    uint64_t answered_event;  /* when it was */
-    uint64_t known_ms;        /* when somebody last made it known to the broker */
+    bool is_open;            /* it has it, and it has not ended */
+    uint32_t answered_part;  /* SIM_PARTS: none */
+    uint64_t answered_event; /* when it was */
+    uint64_t known_ms;       /* when somebody last made it known to the broker */
 };
 
 struct sim_calls {

@@ -23,8 +23,9 @@ static uint32_t place_of(const struct sim_peeked_leg *leg)
 
 static uint32_t answered_part(const struct sim_call *call, const struct sim_peeked_call *peeked)
 {
-    return peeked->answered == 0 ? SIM_PARTS
-                                 : sim_call_part_of(call, place_of(&peeked->legs[peeked->answered]));
+    return peeked->answered == 0
+               ? SIM_PARTS
+               : sim_call_part_of(call, place_of(&peeked->legs[peeked->answered]));
 }
 
 void sim_inspect_call(struct sim_world *world, struct slice call_id)
@@ -57,8 +58,10 @@ static void check_legs(void *arg, const struct sim_peeked_call *peeked)
         since_ms = device->left_ms > since_ms ? device->left_ms : since_ms;
         if (device->session_count == 0 &&
             since_ms + SIM_GRACE_MS + GRACE_SLACK_MS < world->now_ms) {
-            sim_trace_break(&world->trace, "21: call %" PRIu32 " goes on, and device %" PRIu32
-                            " has been away for long", number, place);
+            sim_trace_break(&world->trace,
+                            "21: call %" PRIu32 " goes on, and device %" PRIu32
+                            " has been away for long",
+                            number, place);
         }
     }
 }
@@ -75,9 +78,9 @@ static void check_view(struct sim_world *world, uint32_t number, uint32_t part_n
     const struct sim_client *client = world->devices[sim_call_place(call, part_no)];
     bool is_there = client != NULL && client->state == SIM_CLIENT_OPEN;
     if (!is_there || call->parts[part_no].view != SIM_VIEW_ANSWERED) {
-        sim_trace_break(&world->trace, "22: call %" PRIu32 " goes on, and part %" PRIu32
-                        " is %s, with view %d", number, part_no, is_there ? "there" : "gone",
-                        (int)call->parts[part_no].view);
+        sim_trace_break(
+            &world->trace, "22: call %" PRIu32 " goes on, and part %" PRIu32 " is %s, with view %d",
+            number, part_no, is_there ? "there" : "gone", (int)call->parts[part_no].view);
     }
 }
 
@@ -110,8 +113,10 @@ static void check_part(struct sim_world *world, uint32_t number, uint32_t part_n
         sim_trace_break(&world->trace, "18: call %" PRIu32 ": part %" PRIu32 " still %s", number,
                         part_no, view == SIM_VIEW_CALLING ? "calls" : "rings");
     } else if (!call->is_open || (part_no != 0 && part_no != call->answered_part)) {
-        sim_trace_break(&world->trace, "22: call %" PRIu32 ": part %" PRIu32
-                        " has answered, and the broker knows nothing of it", number, part_no);
+        sim_trace_break(&world->trace,
+                        "22: call %" PRIu32 ": part %" PRIu32
+                        " has answered, and the broker knows nothing of it",
+                        number, part_no);
     }
 }
 

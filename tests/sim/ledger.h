@@ -66,7 +66,7 @@ struct sim_ledger {
     uint32_t delivery_cap;
     uint64_t now_ms;
     uint32_t broker_count; /* of all brokers so far */
-    uint32_t first_owed; /* no message before it is owed an outcome */
+    uint32_t first_owed;   /* no message before it is owed an outcome */
     struct buffer expected;
 };
 
@@ -95,8 +95,8 @@ uint32_t sim_ledger_deliver(struct sim_ledger *ledger, struct sim_reader *reader
 void sim_ledger_written(struct sim_ledger *ledger, uint32_t delivery);
 /* In how many milliseconds that payload stops ringing. False: it says nothing of it. */
 MUST_CHECK bool sim_ledger_read_expiry(struct slice payload, uint32_t *left_ms);
-/* What `client` was told of the message with the JSON text `id`; gives its place. sim_no_message: it
- * was told of nothing that was sent. What has been said again, what only one device of several
+/* What `client` was told of the message with the JSON text `id`; gives its place. sim_no_message:
+ * it was told of nothing that was sent. What has been said again, what only one device of several
  * leaves a call with, and what begins a call or ends one that nobody has heard of, may be called
  * delivered without being written. */
 uint32_t sim_ledger_outcome(struct sim_ledger *ledger, uint32_t client, struct slice id,

@@ -278,8 +278,9 @@ static void check_all_over(struct sim_world *world)
             enum sim_view view = call->parts[part].view;
             if (view != SIM_VIEW_NONE && view != SIM_VIEW_ENDED &&
                 sim_calls_can_speak(world, i, part)) {
-                sim_trace_break(&world->trace, "22: call %" PRIu32 " is over, and part %" PRIu32
-                                " has view %d", i, part, (int)view);
+                sim_trace_break(&world->trace,
+                                "22: call %" PRIu32 " is over, and part %" PRIu32 " has view %d", i,
+                                part, (int)view);
             }
         }
     }

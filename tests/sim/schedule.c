@@ -278,15 +278,12 @@ static const struct {
     uint32_t weight;
     bool is_fault;
 } acts[] = {
-    {act_turn, 400, false},       {act_advance, 60, false},
-    {act_send, 160, false},       {act_connect_client, 60, false},
-    {act_call, 140, false},       {act_return, 40, false},
-    {act_read_some, 40, false},   {act_connect_link, 60, false},
-    {act_thaw, 20, false},        {act_start, 20, false},
-    {act_drop_client, 15, true},  {act_retire, 8, true},
-    {act_stop_reading, 10, true}, {act_cut_link, 8, true},
-    {act_jump, 3, true},          {act_freeze, 4, true},
-    {act_crash_gateway, 3, true}, {act_crash_broker, 3, true},
+    {act_turn, 400, false},          {act_advance, 60, false},      {act_send, 160, false},
+    {act_connect_client, 60, false}, {act_call, 140, false},        {act_return, 40, false},
+    {act_read_some, 40, false},      {act_connect_link, 60, false}, {act_thaw, 20, false},
+    {act_start, 20, false},          {act_drop_client, 15, true},   {act_retire, 8, true},
+    {act_stop_reading, 10, true},    {act_cut_link, 8, true},       {act_jump, 3, true},
+    {act_freeze, 4, true},           {act_crash_gateway, 3, true},  {act_crash_broker, 3, true},
 };
 
 static uint32_t weight_of(const struct sim_world *world, size_t index)

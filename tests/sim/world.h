@@ -40,7 +40,7 @@ struct sim_world {
     uint64_t now_ms;
     enum sim_break rule; /* the one to break */
     bool is_noisy;       /* faults and pieces; false once everything is to come to rest */
-    uint64_t quiet_ms;  /* since when it is not */
+    uint64_t quiet_ms;   /* since when it is not */
     uint32_t fault_weight;
     bool is_roomy; /* no limit is ever met */
     bool all_want_news;
