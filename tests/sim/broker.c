@@ -80,6 +80,14 @@ static void learn_session(struct sim_slot *slot, uint64_t session_id)
     }
 }
 
+/* How long after it has left a user is waited for; a device that has had a call-start, as a device
+ * in a call. */
+static uint64_t waiting_ms(const struct sim_world *world, const struct sim_message *message)
+{
+    bool is_shorter = message->call != sim_no_call && SIM_GRACE_MS < world->limits.hold_ms;
+    return is_shorter ? SIM_GRACE_MS : world->limits.hold_ms;
+}
+
 /* A message is called offline now: true unless its user is there and was never handed it, or was
  * there a moment ago, or may be at a gateway that is not back yet. */
 static void check_offline(struct sim_slot *slot, uint64_t seq)
@@ -103,7 +111,7 @@ static void check_offline(struct sim_slot *slot, uint64_t seq)
                         number, message->to_user);
     }
     if (user->session_count == 0 && user->was_there &&
-        user->left_ms + world->limits.hold_ms > world->now_ms) {
+        user->left_ms + waiting_ms(world, message) > world->now_ms) {
         sim_trace_break(&world->trace,
                         "12: message %" PRIu32 " is called offline, user %" PRIu32
                         " was there a moment ago",

@@ -445,8 +445,8 @@ bool sim_calls_read_notice(const struct sim_calls *calls, struct slice payload,
     return true;
 }
 
-/* The caller gets an accept: it has had none but that one. (A device that says it although it knows
- * better can find a broker that knows nothing.) */
+/* The caller gets an accept: it has had none but that one. (A broker that comes after may not know
+ * that the call is over, and a device may not either: then the caller says so.) */
 static void check_accept(struct sim_world *world, uint32_t number, uint32_t message)
 {
     struct sim_call *call = &world->calls.all[number];
@@ -455,7 +455,8 @@ static void check_accept(struct sim_world *world, uint32_t number, uint32_t mess
         call->accept = accept->first;
         call->accept_for = world->broker.count;
     } else if (call->accept != accept->first &&
-               (accept->is_fair || call->accept_for == world->broker.count)) {
+               (call->accept_for == world->broker.count ||
+                (accept->is_fair && call->parts[0].view == SIM_VIEW_ANSWERED))) {
         sim_trace_break(&world->trace, "17: call %" PRIu32 " has a second accept, message %" PRIu32,
                         number, message);
     }
@@ -576,6 +577,18 @@ static bool is_pending(const struct sim_part *part, uint32_t first)
     return i < part->pending_count;
 }
 
+/* A cancel has its effect, or an accept has. */
+static void check_cancel(struct sim_world *world, uint32_t number)
+{
+    const struct sim_call *call = &world->calls.all[number];
+    if (call->told_part != SIM_PARTS && call->told_for == world->broker.count &&
+        call->cancel_for == world->broker.count) {
+        sim_trace_break(&world->trace,
+                        "20: call %" PRIu32 " was answered by part %" PRIu32 ", and is cancelled",
+                        number, call->told_part);
+    }
+}
+
 static void hear_accepted(struct sim_world *world, uint32_t number, uint32_t part_no)
 {
     struct sim_call *call = &world->calls.all[number];
@@ -585,6 +598,8 @@ static void hear_accepted(struct sim_world *world, uint32_t number, uint32_t par
                         number, call->told_part, part_no);
     }
     call->told_part = part_no;
+    call->told_for = world->broker.count;
+    check_cancel(world, number);
     set_view(world, number, part_no, SIM_VIEW_ANSWERED);
 }
 
@@ -631,6 +646,10 @@ static void hear_outcome(struct sim_world *world, const struct sim_client *clien
         } else if (message->type == CALL_TYPE_START) {
             begin_ring(world, client, part, world->now_ms + SIM_RING_MS);
         } else {
+            if (message->type == CALL_TYPE_CANCEL) {
+                world->calls.all[word->call].cancel_for = world->broker.count;
+                check_cancel(world, word->call);
+            }
             end_view(world, word->call, part_no);
         }
         break;

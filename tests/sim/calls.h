@@ -50,6 +50,8 @@ struct sim_call {
     uint32_t caller; /* the device: its place among world->devices */
     uint32_t callee; /* the user */
     struct sim_part parts[SIM_PARTS];
+    uint32_t told_for;   /* the count of brokers by then */
+    uint32_t cancel_for; /* the same, when a cancel was called delivered; 0: none was */
     uint32_t told_part;  /* whose accept was called delivered; SIM_PARTS: none */
     uint32_t accept;     /* the one that the caller got; sim_no_message: none */
     uint32_t accept_for; /* the count of brokers by then */
@@ -82,7 +84,7 @@ uint32_t sim_calls_find(const struct sim_calls *calls, struct slice call_id);
 /* The client begins a call. */
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user);
 /* The device with that part does what its view allows, or anything. */
-void sim_calls_move(struct sim_world *world, uint32_t number, uint32_t part_no);
+void sim_calls_move(struct sim_world *world, uint32_t call, uint32_t part);
 /* It says that, if it can. */
 void sim_calls_say(struct sim_world *world, uint32_t call, uint32_t part, enum call_type type);
 /* True: the message is for any device of its user, and nobody has taken it back. */
