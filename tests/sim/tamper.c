@@ -33,7 +33,7 @@ static bool is_lost(struct sim_world *world, const struct link_record *record)
 
 static bool says(struct slice payload, const char *word)
 {
-    return payload.len > 0 && memmem(payload.data, payload.len, word, strlen(word)) != NULL;
+    return payload.data != NULL && memmem(payload.data, payload.len, word, strlen(word)) != NULL;
 }
 
 /* Of calls. */
