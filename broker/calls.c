@@ -173,6 +173,14 @@ void calls_drop_leg(struct calls *all, struct call_leg *leg)
     calls_update_leg(all, leg);
 }
 
+void calls_take_leg_back(struct calls *all, struct call_leg *leg)
+{
+    assert(leg->is_lost && leg->call->state < CALL_ANSWERED);
+    leg->is_out = false;
+    leg->is_lost = false;
+    calls_update_leg(all, leg);
+}
+
 static struct call_leg *new_leg(struct calls *all, struct call *call, struct user *user,
                                 struct slice device_id)
 {

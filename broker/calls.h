@@ -49,6 +49,7 @@ struct call_leg {
     uint64_t copied_seq;
     uint64_t last_move; /* the message_hash of what it did last (link_codec.h); 0: none */
     bool is_out;
+    bool is_lost;   /* out since its device was away for too long, while it rang */
     bool is_listed; /* among its user's */
     uint8_t device_id_len;
     uint8_t device_id[];
@@ -160,6 +161,8 @@ bool call_is_last_callee(const struct call_leg *leg);
 void calls_update_leg(struct calls *all, struct call_leg *leg);
 /* The call goes on without it. */
 void calls_drop_leg(struct calls *all, struct call_leg *leg);
+/* The device of a lost one is back while it rings. */
+void calls_take_leg_back(struct calls *all, struct call_leg *leg);
 
 /* What the router is to do. */
 enum call_action {

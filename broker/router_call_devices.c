@@ -19,6 +19,7 @@ static void lose_leg(struct router *router, struct call_leg *leg, uint64_t now_m
         router_call_end(router, call, CALL_UNREACHABLE, slice_none, now_ms);
     } else {
         router_call_drop_leg(router, leg);
+        leg->is_lost = true;
     }
 }
 
@@ -57,9 +58,12 @@ static struct call *first_unheard(const struct router *router, const struct sess
         struct call *call = leg->call;
         bool is_held = call->start != NULL && call->start->state == TRANSFER_HELD;
         if (!leg->is_out && !call_is_callers(leg) && call->state < CALL_ANSWERED && !is_held &&
-            call->payload_len > 0 &&
-            calls_find_leg(call, session->user, directory_device_id(session)) == NULL) {
-            return call;
+            call->payload_len > 0) {
+            const struct call_leg *its =
+                calls_find_leg(call, session->user, directory_device_id(session));
+            if (its == NULL || its->is_lost) {
+                return call;
+            }
         }
     }
     return NULL;
@@ -76,8 +80,10 @@ void router_calls_attached(struct router *router, struct session *session, uint6
     }
     struct call *call = NULL;
     while ((call = first_unheard(router, session)) != NULL) {
-        struct call_leg *leg = calls_add_leg(&router->calls, call, device_id);
-        if (leg == NULL) {
+        struct call_leg *leg = calls_find_leg(call, session->user, device_id);
+        if (leg != NULL) {
+            calls_take_leg_back(&router->calls, leg);
+        } else if ((leg = calls_add_leg(&router->calls, call, device_id)) == NULL) {
             return;
         }
         router_call_tell_leg(router, leg);

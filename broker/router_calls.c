@@ -236,8 +236,13 @@ static void hand_to_callees(struct router *router, struct transfer *transfer, ui
     while (present != NULL && !can_be_handed(present)) {
         present = call_next_callee(present);
     }
+    if (transfer->is_last_word) {
+        transfer->call_leg = present; /* NULL: nobody is there, and it waits as a whole */
+    }
     for (struct call_leg *leg = first; leg != NULL; leg = call_next_callee(leg)) {
-        if (present != NULL && !can_be_handed(leg)) {
+        /* A last word is said again to whoever misses it, and so is for one device each. */
+        bool is_copied = !can_be_handed(leg) || (transfer->is_last_word && leg != present);
+        if (present != NULL && is_copied) {
             router_calls_copy_to(router, transfer, leg, now_ms); /* the outcome is the others' */
         } else {
             hand_to(router, transfer, leg, now_ms);

@@ -93,7 +93,7 @@ static void test_cancel_reaches_every_device(void **state)
     struct call_world world;
     init_calling(&world);
     MAKE(&world, ALICE, .type = CALL_TYPE_CANCEL, .text = "never mind");
-    assert_words(&world, "1-c 11<never mind 11-c 21<never mind 2=delivered 21-c");
+    assert_words(&world, "1-c 11<never mind 2=delivered 11-c 21<never mind 21-c");
     assert_string_equal(world.report, "c alice>bob  cancelled 0 0");
     call_world_fini(&world);
 }
@@ -338,6 +338,39 @@ static void test_when_all_ringing_devices_stay_away_the_caller_hears(void **stat
     call_world_fini(&world);
 }
 
+static void test_a_device_that_was_lost_rings_again_when_it_is_back(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_calling(&world);
+    go(&world, 21);
+    world_tick(&world.base, CALL_GRACE_MS);
+    assert_words(&world, "");
+    come(&world, 22, "bob", "lb");
+    assert_words(&world, "22+c 22<ring:start");
+    MAKE(&world, .session_id = 22, .user = "bob", .device = "lb", .type = CALL_TYPE_ACCEPT,
+         .to = "alice", .call_id = "c", .text = "accept");
+    assert_words(&world, "1<accept 1+c 11<!call-cancel:answered-elsewhere(alice) 11-c 22+c "
+                         "1=delivered");
+    call_world_fini(&world);
+}
+
+static void test_a_cancel_that_one_device_missed_is_said_again(void **state)
+{
+    (void)state;
+    struct call_world world;
+    init_calling(&world);
+    world.answer = OUTCOME_COUNT;
+    MAKE(&world, ALICE, .type = CALL_TYPE_CANCEL, .text = "never mind");
+    assert_words(&world, "1-c 11<never mind 11-c 21<never mind 21-c");
+    world_disconnect(&world.base, 2);
+    world.answer = OUTCOME_DELIVERED;
+    world_connect(&world.base, 2, 202);
+    come(&world, 22, "bob", "lb");
+    assert_words(&world, "22<never mind");
+    call_world_fini(&world);
+}
+
 static void test_an_away_device_hears_of_the_end_when_it_is_back(void **state)
 {
     (void)state;
@@ -541,6 +574,8 @@ int main(void)
         cmocka_unit_test(test_a_device_that_stays_away_ends_the_call),
         cmocka_unit_test(test_a_caller_that_stays_away_ends_the_ringing),
         cmocka_unit_test(test_when_all_ringing_devices_stay_away_the_caller_hears),
+        cmocka_unit_test(test_a_device_that_was_lost_rings_again_when_it_is_back),
+        cmocka_unit_test(test_a_cancel_that_one_device_missed_is_said_again),
         cmocka_unit_test(test_an_away_device_hears_of_the_end_when_it_is_back),
         cmocka_unit_test(test_what_comes_back_undelivered_waits_for_its_device),
         cmocka_unit_test(test_a_device_that_is_one_too_many_at_once),
