@@ -42,6 +42,16 @@ struct session *call_leg_session(const struct call_leg *leg)
     return session;
 }
 
+uint64_t call_mark(uint64_t instance_id, uint64_t number)
+{
+    /* The finalizer of splitmix64. */
+    uint64_t mark = instance_id ^ number * UINT64_C(0x9e3779b97f4a7c15);
+    mark = (mark ^ mark >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mark = (mark ^ mark >> 27) * UINT64_C(0x94d049bb133111eb);
+    mark ^= mark >> 31;
+    return mark != 0 ? mark : 1;
+}
+
 bool call_is_callers(const struct call_leg *leg)
 {
     return leg->call->caller == leg;
@@ -333,7 +343,6 @@ struct call *calls_open(struct calls *all, const struct call_start *start)
     *call = (struct call){
         .callee = start->callee,
         .start_ms = start->start_ms,
-        .ring_ends_ms = start->ring_ends_ms,
         .due_ms = start->ring_ends_ms,
         .state = CALL_CALLING,
         .id_len = (uint8_t)start->call_id.len,
@@ -464,7 +473,7 @@ void calls_answer(struct calls *all, struct call *call, struct call_leg *leg, ui
     assert(!leg->is_out && !call_is_callers(leg));
     call->answered = leg;
     call->answered_ms = now_ms;
-    move_to(all, call, CALL_ANSWERED, 0);
+    move_to(all, call, CALL_ANSWERED, call->due_ms);
 }
 
 static bool is_in_use(const struct call *call)

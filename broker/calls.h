@@ -41,10 +41,8 @@ struct call_leg {
     struct user *user;
     struct hold *hold;           /* kept by holds.h; NULL: the device is there, or the leg is out */
     uint64_t handed_number;      /* of the last transfer that its device was handed in this call */
-    uint64_t handed_instance_id; /* to that session of that gateway */
-    uint64_t handed_session_id;
-    uint64_t rung_instance_id;   /* the name under which that session knows the call-start */
-    uint64_t rung_seq;           /* 0: it does not */
+    uint64_t handed_to;          /* that session (call_mark); 0: none yet */
+    uint64_t rung_by;            /* the call-start that made it ring (call_mark); 0: none has */
     uint64_t copied_instance_id; /* the last of another's messages that we said to it ourselves */
     uint64_t copied_seq;
     uint64_t last_move; /* the message_hash of what it did last (link_codec.h); 0: none */
@@ -64,9 +62,8 @@ struct call {
     struct call_leg *answered; /* NULL: nobody has accepted */
     struct user *callee;
     uint64_t start_ms;
-    uint64_t ring_ends_ms;
     uint64_t answered_ms;
-    uint64_t due_ms;        /* while it rings: when that is over; ended: when it is forgotten */
+    uint64_t due_ms;        /* when ringing is, or was, over; ended: when it is forgotten */
     struct transfer *start; /* the call-start, while it waits for its outcome */
     uint8_t *payload;       /* of the call-start, while it rings: for devices that come meanwhile */
     uint32_t payload_len;
@@ -149,6 +146,9 @@ struct session *call_leg_session(const struct call_leg *leg);
 struct slice call_leg_device_id(const struct call_leg *leg);
 struct slice call_id(const struct call *call);
 bool call_is_callers(const struct call_leg *leg);
+/* Stands for a gateway's instance and a number of its own, a session's or a message's, in 8 bytes:
+ * never 0, and as good as never the same for two. */
+uint64_t call_mark(uint64_t instance_id, uint64_t number);
 /* The user at the other end. */
 struct user *call_peer_of(const struct call_leg *leg);
 /* The first of the callee's legs that is not out. NULL: none is left. */

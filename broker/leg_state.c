@@ -17,7 +17,7 @@ void leg_state_of(const struct call_leg *leg, struct leg_state *state)
         .is_callers = call_is_callers(leg),
         .is_answered = call->answered != NULL,
         .start_ms = call->start_ms,
-        .ring_ends_ms = call->ring_ends_ms,
+        .ring_ends_ms = call->due_ms,
         .answered_ms = call->answered_ms,
         .last_move = leg->last_move,
         .caller = slice_of(call->caller->user->id, call->caller->user->id_len),

@@ -88,7 +88,7 @@ void router_calls_attached(struct router *router, struct session *session, uint6
         }
         router_call_tell_leg(router, leg);
         struct transfer *transfer = router_call_open_own(
-            router, leg, slice_of(call->payload, call->payload_len), call->ring_ends_ms);
+            router, leg, slice_of(call->payload, call->payload_len), call->due_ms);
         if (transfer != NULL) {
             transfer->rings = true;
             call->is_rung_later = true;
@@ -284,10 +284,9 @@ bool router_on_leg(struct router *router, const struct router_arrival *arrival)
         correct(router, leg, &state, arrival->now_ms);
         return true;
     }
-    if (leg->handed_session_id == 0) {
-        leg->handed_session_id = session->id;
-        leg->handed_instance_id = router->slots[arrival->slot].instance_id;
-        leg->rung_seq = UINT64_MAX; /* it rings, by whatever name it knows the call-start */
+    if (leg->handed_to == 0) {
+        leg->handed_to = call_mark(router->slots[arrival->slot].instance_id, session->id);
+        leg->rung_by = UINT64_MAX; /* it rings, by whatever name it knows the call-start */
     }
     if (leg->last_move == 0) {
         leg->last_move = state.last_move; /* else its gateway may have missed what came after */

@@ -133,9 +133,8 @@ void router_call_notify_callees(struct router *router, struct call *call,
 static bool has_had(const struct call_leg *leg, const struct transfer *transfer)
 {
     const struct transfer_key *key = &transfer->key;
-    bool rings_again =
-        transfer->rings && leg->rung_seq != 0 &&
-        (leg->rung_seq != key->seq || leg->rung_instance_id != key->source_instance_id);
+    bool rings_again = transfer->rings && leg->rung_by != 0 &&
+                       leg->rung_by != call_mark(key->source_instance_id, key->seq);
     bool was_copied = transfer->is_repeat && !transfer->is_start &&
                       leg->copied_instance_id == key->source_instance_id &&
                       leg->copied_seq >= key->seq;
@@ -146,18 +145,16 @@ static bool has_had(const struct call_leg *leg, const struct transfer *transfer)
 static void give(struct router *router, struct transfer *transfer, struct call_leg *leg,
                  struct session *session)
 {
-    uint64_t instance_id = router->slots[session->slot].instance_id;
-    if (leg->handed_session_id != session->id || leg->handed_instance_id != instance_id) {
-        leg->handed_session_id = session->id;
-        leg->handed_instance_id = instance_id;
+    uint64_t handed_to = call_mark(router->slots[session->slot].instance_id, session->id);
+    if (leg->handed_to != handed_to) {
+        leg->handed_to = handed_to;
         leg->handed_number = 0;
-        leg->rung_seq = 0;
+        leg->rung_by = 0;
     }
     if (!has_had(leg, transfer) && router_hand_over(router, transfer, session)) {
         leg->handed_number = transfer->number;
         if (transfer->rings) {
-            leg->rung_instance_id = transfer->key.source_instance_id;
-            leg->rung_seq = transfer->key.seq;
+            leg->rung_by = call_mark(transfer->key.source_instance_id, transfer->key.seq);
         }
     }
 }
@@ -275,7 +272,7 @@ void router_calls_deliver(struct router *router, struct transfer *transfer, uint
 
 uint64_t router_calls_expiry(const struct transfer *transfer)
 {
-    return transfer->rings ? transfer->call->ring_ends_ms : 0;
+    return transfer->rings ? transfer->call->due_ms : 0;
 }
 
 void router_calls_came_back(struct router *router, struct transfer *transfer, uint32_t slot,
