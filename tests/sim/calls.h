@@ -84,7 +84,7 @@ uint32_t sim_calls_find(const struct sim_calls *calls, struct slice call_id);
 /* The client begins a call. */
 void sim_calls_start(struct sim_world *world, struct sim_client *client, uint32_t user);
 /* The device with that part does what its view allows, or anything. */
-void sim_calls_move(struct sim_world *world, uint32_t call, uint32_t part);
+void sim_calls_move(struct sim_world *world, uint32_t number, uint32_t part_no);
 /* It says that, if it can. */
 void sim_calls_say(struct sim_world *world, uint32_t call, uint32_t part, enum call_type type);
 /* True: the message is for any device of its user, and nobody has taken it back. */
