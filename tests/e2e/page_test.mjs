@@ -236,6 +236,12 @@ function listenIn() {
         }
     };
     Object.defineProperty(document, 'hidden', { get: () => true });
+    /* What looks at the page from outside can count as a gesture; here only a real one does. */
+    let hasBeenActive = false;
+    addEventListener('pointerdown', () => { hasBeenActive = true; }, true);
+    Object.defineProperty(navigator, 'userActivation', {
+        value: { get hasBeenActive() { return hasBeenActive; } },
+    });
 }
 
 describe('ringing', OPTIONS, () => {
