@@ -110,7 +110,7 @@ static void drop_payload(struct calls *all, struct call *call)
     call->payload_len = 0;
 }
 
-/* The one place where a call's state changes. */
+/* The one place where a call changes its list, and its state with it. */
 static void move_to(struct calls *all, struct call *call, enum call_state state, uint64_t due_ms)
 {
     assert(call->state < state);
@@ -476,15 +476,6 @@ void calls_answer(struct calls *all, struct call *call, struct call_leg *leg, ui
     move_to(all, call, CALL_ANSWERED, call->due_ms);
 }
 
-static bool is_in_use(const struct call *call)
-{
-    bool is_used = call->transfers > 0 || call->caller->hold != NULL;
-    for (const struct call_leg *leg = call->callees; leg != NULL; leg = leg->next_of_call) {
-        is_used = is_used || leg->hold != NULL;
-    }
-    return is_used;
-}
-
 void calls_end(struct calls *all, struct call *call, uint64_t now_ms)
 {
     calls_drop_leg(all, call->caller);
@@ -494,10 +485,6 @@ void calls_end(struct calls *all, struct call *call, uint64_t now_ms)
     move_to(all, call, CALL_ENDED, now_ms + CALLS_ENDED_MS);
     all->count--;
     all->ended_count++;
-    struct call *oldest = all->ended.first;
-    if (all->ended_count > CALLS_ENDED_MAX && oldest != call && !is_in_use(oldest)) {
-        free_call(all, oldest);
-    }
 }
 
 static int compare_due(const void *a, const void *b)
@@ -540,10 +527,20 @@ struct call *calls_first_missed(struct calls *all, uint64_t now_ms)
     return first != NULL && first->due_ms <= now_ms ? first : NULL;
 }
 
+static bool is_in_use(const struct call *call)
+{
+    bool is_used = call->transfers > 0 || call->caller->hold != NULL;
+    for (const struct call_leg *leg = call->callees; leg != NULL; leg = leg->next_of_call) {
+        is_used = is_used || leg->hold != NULL;
+    }
+    return is_used;
+}
+
 void calls_forget(struct calls *all, uint64_t now_ms)
 {
     struct call *next = NULL;
-    for (struct call *call = all->ended.first; call != NULL && call->due_ms <= now_ms;
+    for (struct call *call = all->ended.first;
+         call != NULL && (call->due_ms <= now_ms || all->ended_count > CALLS_ENDED_MAX);
          call = next) {
         next = call->next;
         if (!is_in_use(call)) {

@@ -15,7 +15,7 @@
 enum {
     /* Longer than a leg without its device is kept, and than clients repeat messages. */
     CALLS_ENDED_MS = 30000,
-    /* So many are remembered; beyond, the one that ended first is forgotten sooner. */
+    /* So many are remembered beyond a tick; of more, those that ended first are forgotten. */
     CALLS_ENDED_MAX = 16384,
 };
 
@@ -193,7 +193,8 @@ void calls_end(struct calls *all, struct call *call, uint64_t now_ms);
 
 /* The first that has rung for too long. NULL: none. */
 struct call *calls_first_missed(struct calls *all, uint64_t now_ms);
-/* Forgets those that ended long ago. */
+/* Forgets those that ended long ago, or are too many. Here alone calls and legs are freed: whoever
+ * goes through legs meanwhile need not fear for them. */
 void calls_forget(struct calls *all, uint64_t now_ms);
 
 /* calling, ringing, answered, ended. */

@@ -528,6 +528,7 @@ static void test_ended_calls_have_a_bound(void **state)
         world.words[0] = '\0';
     }
     assert_int_equal(router_stats(world.base.router).calls, 0);
+    world_tick(&world.base, 1);
     assert_int_equal(router_stats(world.base.router).ended_calls, CALLS_ENDED_MAX);
     call_world_fini(&world);
 }
